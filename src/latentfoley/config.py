@@ -1,0 +1,148 @@
+"""What a model is: one frozen description per component; an unknown key is an error.
+
+The values of the published sizes stand in `presets.py`; how they are stored on disk in
+`checkpoints/layout.py`. Nothing here touches a tensor.
+"""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from latentfoley.errors import RecipeError, nearest
+
+
+class Config(BaseModel):
+    """Base of every description: immutable, strict about names, with errors that teach."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], *, where: str) -> Self:
+        """Build from plain values; `where` names their origin in the error.
+
+        Raises:
+            RecipeError: an unknown key (with the nearest known one), or a value out of range.
+        """
+        for key in values:
+            if key not in cls.model_fields:
+                raise RecipeError(f"{where}: unknown key '{key}'; {nearest(key, cls.model_fields)}")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise RecipeError(f"{where}: {name}: {first['msg']}, got {first['input']!r}") from None
+
+
+class MelConfig(Config):
+    """The log-mel front end. `framing` says where frame i is centred:
+
+    `trainer`    on sample hop·i + hop/2, N/hop frames: what the VAE and the vocoder are trained on.
+    `inference`  on sample hop·i, N/hop + 1 frames: the front end of the AudioLDM inference package.
+    """
+
+    sample_rate: int = 16_000
+    n_fft: int = 1024
+    hop_length: int = 160
+    n_mels: int = 64
+    f_min_hz: float = 0.0
+    f_max_hz: float = 8000.0
+    framing: Literal["trainer", "inference"] = "trainer"
+
+
+class ClapFrontEnd(Config):
+    """What the audio tower hears: power mels in dB of windows of one fixed length."""
+
+    sample_rate: int = 48_000
+    n_fft: int = 1024
+    hop_length: int = 480
+    n_mels: int = 64
+    f_min_hz: float = 50.0
+    f_max_hz: float = 14_000.0
+    window_s: float = 10.0
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in a window."""
+        return round(self.window_s * self.sample_rate)
+
+    @property
+    def mel(self) -> MelConfig:
+        """The same as the configuration of a centred mel."""
+        return MelConfig(
+            sample_rate=self.sample_rate,
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            n_mels=self.n_mels,
+            f_min_hz=self.f_min_hz,
+            f_max_hz=self.f_max_hz,
+            framing="inference",
+        )
+
+
+class VaeConfig(Config):
+    """The first stage. Compression r = 2^(levels - 1) in time and in frequency."""
+
+    latent_channels: int = 8
+    block_channels: tuple[int, ...] = (128, 256, 512)
+    layers_per_block: int = 2
+    norm_groups: int = 32
+    # z = scaling_factor · (sampled latent): brings the latent to unit variance.
+    scaling_factor: float = Field(default=1.0, gt=0)
+
+    @property
+    def compression(self) -> int:
+        """r: mel frames per latent frame, and mel bands per latent band."""
+        return int(2 ** (len(self.block_channels) - 1))
+
+
+class UnetConfig(Config):
+    """The denoiser ε_θ(z_n, n, E). `heads` gives the attention heads of each level;
+    level 0 has no attention, so its entry is unused and kept only for the published layout."""
+
+    latent_channels: int = 8
+    block_channels: tuple[int, ...] = (128, 256, 384, 640)
+    layers_per_block: int = 2
+    heads: tuple[int, ...] = (4, 8, 12, 20)
+    embedding_dim: int = 512
+    norm_groups: int = 32
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.heads) != len(self.block_channels):
+            raise ValueError(f"heads {self.heads} must have one entry per level")
+        for channels, heads in zip(self.block_channels[1:], self.heads[1:], strict=True):
+            if channels % heads:
+                raise ValueError(f"{channels} channels do not divide into {heads} heads")
+        return self
+
+
+class VocoderConfig(Config):
+    """The HiFi-GAN generator. The product of the rates is the hop length of the mel."""
+
+    n_mels: int = 64
+    sample_rate: int = 16_000
+    channels: int = 1024
+    upsample_rates: tuple[int, ...] = (5, 4, 2, 2, 2)
+    upsample_kernels: tuple[int, ...] = (16, 16, 8, 4, 4)
+    resblock_kernels: tuple[int, ...] = (3, 7, 11)
+    resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5),) * 3
+    leaky_relu_slope: float = 0.1
+
+
+class ScheduleConfig(Config):
+    """β_n: squares of equally spaced numbers from √beta_start to √beta_end."""
+
+    n_train_steps: int = Field(default=1000, ge=1)
+    beta_start: float = 0.0015
+    beta_end: float = 0.0195
+
+
+class ModelConfig(Config):
+    """Everything but CLAP, whose towers describe themselves in their own `config.json`."""
+
+    mel: MelConfig = MelConfig()
+    vae: VaeConfig = VaeConfig()
+    unet: UnetConfig = UnetConfig()
+    vocoder: VocoderConfig = VocoderConfig()
+    schedule: ScheduleConfig = ScheduleConfig()

@@ -1,0 +1,61 @@
+"""Every error this package raises on purpose.
+
+    LatentFoleyError
+    ├── UserError               the user can put it right; the command line exits with 2
+    │   ├── InputError          a value outside what is allowed (also a ValueError)
+    │   ├── AudioFileError      a recording that cannot be used as it is
+    │   ├── ModelError          a folder, name or file that is not a usable model
+    │   ├── RecipeError         a training recipe or a manifest that does not hold together
+    │   └── MissingExtraError   an optional dependency is not installed
+    └── TrainingError           a run that cannot go on: loss no longer finite, disk full
+
+A message says what happened, what was given, what is allowed and, for names, the nearest match.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class LatentFoleyError(Exception):
+    """Root of the tree: catch this to catch everything raised here on purpose."""
+
+
+class UserError(LatentFoleyError):
+    """Something the user can put right."""
+
+
+class InputError(UserError, ValueError):
+    """A value outside what is allowed."""
+
+
+class AudioFileError(UserError):
+    """A recording that cannot be read, or that does not hold what its header says."""
+
+
+class ModelError(UserError):
+    """A name, folder or file that is not a usable model."""
+
+
+class RecipeError(UserError):
+    """A recipe or manifest with a missing, unknown or contradictory entry."""
+
+
+class MissingExtraError(UserError, ImportError):
+    """A feature whose optional dependency is not installed."""
+
+
+class TrainingError(LatentFoleyError):
+    """A training run that cannot go on; its last good checkpoint is kept."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """Return the sentence end that helps someone who mistyped `name`.
+
+    Example:
+        >>> nearest("ddmi", ["ddim", "ddpm", "euler"])
+        "allowed: ddim, ddpm, euler. Did you mean 'ddim'?"
+    """
+    options = [str(option) for option in allowed]
+    close = get_close_matches(str(name), options, n=1, cutoff=0.5)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"allowed: {', '.join(options)}.{hint}"
