@@ -1,0 +1,91 @@
+"""Pictures of sound: waveform and log-mel, one row per clip."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from latentfoley.config import MelConfig
+from latentfoley.mel import SILENCE, log_mel
+from latentfoley.notation import LogMel
+
+_BRIGHTEST = 2.0  # nats; a full-scale tone reaches about 3
+
+
+def plot_clips(
+    path: Path,
+    waveforms: Sequence[Float32[np.ndarray, "N"]],
+    titles: Sequence[str],
+    mel: MelConfig,
+    *,
+    columns: int = 1,
+) -> None:
+    """Write a PNG with the waveform above the log-mel of each clip."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = -(-len(waveforms) // columns)
+    figure, axes = pyplot.subplots(
+        2 * rows,
+        columns,
+        figsize=(6 * columns, 3 * rows),
+        height_ratios=[1, 3] * rows,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for k, (waveform, title) in enumerate(zip(waveforms, titles, strict=True)):
+        row, column = divmod(k, columns)
+        _draw(axes[2 * row][column], axes[2 * row + 1][column], waveform, title, mel)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def _draw(
+    upper: object, lower: object, waveform: Float32[np.ndarray, "N"], title: str, mel: MelConfig
+) -> None:
+    duration_s = len(waveform) / mel.sample_rate
+    picture = log_mel(torch.from_numpy(np.ascontiguousarray(waveform))[None], mel)[0, 0].T.numpy()
+    upper.set_axis_on()  # type: ignore[attr-defined]
+    upper.plot(np.linspace(0, duration_s, len(waveform)), waveform, linewidth=0.4)  # type: ignore[attr-defined]
+    upper.set(xlim=(0, duration_s), ylim=(-1, 1), yticks=[], xticks=[], title=title)  # type: ignore[attr-defined]
+    lower.set_axis_on()  # type: ignore[attr-defined]
+    lower.imshow(  # type: ignore[attr-defined]
+        picture,
+        origin="lower",
+        aspect="auto",
+        vmin=SILENCE,
+        vmax=_BRIGHTEST,
+        extent=(0, duration_s, 0, mel.n_mels),
+        cmap="magma",
+    )
+    lower.set(xlabel="seconds", ylabel="mel band")  # type: ignore[attr-defined]
+
+
+def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
+    """Write a PNG of log-mels: one row of pictures per batch, for instance real above made."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        len(rows), len(rows[0]), figsize=(4 * len(rows[0]), 2.5 * len(rows)), squeeze=False
+    )
+    for row, batch in zip(axes, rows, strict=True):
+        for axis, picture in zip(row, batch, strict=True):
+            axis.imshow(
+                picture[0].T, origin="lower", aspect="auto", vmin=SILENCE, vmax=_BRIGHTEST,
+                cmap="magma",
+            )
+            axis.set_axis_off()
+    figure.suptitle(title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80)
+    pyplot.close(figure)
