@@ -1,0 +1,1 @@
+"""Models on disk: the diffusers folder layout, read and written."""

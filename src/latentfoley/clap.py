@@ -1,0 +1,129 @@
+"""Text or sound → E: the embedding that both share (CLAP, Wu et al. 2022, arXiv 2211.06687).
+
+The towers and the tokenizer are those of `transformers`; this file gives them what they need and
+returns unit vectors. The audio front end is written out here because the library's draws random
+crops: ours is a function of the sound alone.
+
+Reading path: `pipeline.py` asks for E, `unet.py` receives it. It does not know about diffusion.
+"""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentfoley.audio import resample
+from latentfoley.config import ClapFrontEnd
+from latentfoley.errors import ModelError
+from latentfoley.mel import magnitude, mel_filters
+from latentfoley.notation import Embedding, Waveform
+
+AudioFeatures = Float[Tensor, "B 1 T F"]
+
+_FLOOR = 1e-10  # of the power, hence -100 dB
+
+
+def audio_features(windows: Waveform, front_end: ClapFrontEnd) -> AudioFeatures:
+    """Return 10·log₁₀ max(M · |STFT|², 10⁻¹⁰) of windows of `front_end.n_samples` samples."""
+    config = front_end.mel
+    power = mel_filters(config).to(windows) @ magnitude(windows, config).square()  # (B, F, T)
+    return 10 * power.clamp(min=_FLOOR).log10().transpose(1, 2).unsqueeze(1)  # (B, 1, T, F)
+
+
+def cut_windows(waveform: Float[Tensor, "N"], n_samples: int) -> Waveform:
+    """Return the consecutive windows of a sound; a short one is repeated whole, then padded.
+
+    The last window of a long sound is moved back to end where the sound ends.
+    """
+    if len(waveform) <= n_samples:
+        repeated = waveform.repeat(n_samples // len(waveform))
+        return F.pad(repeated, (0, n_samples - len(repeated)))[None]
+    starts = [*range(0, len(waveform) - n_samples, n_samples), len(waveform) - n_samples]
+    return torch.stack([waveform[start : start + n_samples] for start in starts])
+
+
+class TextTower:
+    """Text → E. The tokenizer cuts what is longer than it knows."""
+
+    def __init__(self, model: nn.Module, tokenizer: Any) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read `text_encoder/` and `tokenizer/` of a model folder, in fp32."""
+        from transformers import AutoTokenizer, ClapTextModelWithProjection
+
+        model = _pretrained(ClapTextModelWithProjection, folder / "text_encoder")
+        tokenizer = _pretrained(AutoTokenizer, folder / "tokenizer")
+        return cls(model, tokenizer)
+
+    @torch.no_grad()
+    def embed(self, texts: list[str]) -> Embedding:
+        """Return one unit vector per text; the empty text is a text like any other."""
+        tokens = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        device = next(self.model.parameters()).device
+        output = self.model(
+            input_ids=tokens["input_ids"].to(device),
+            attention_mask=tokens["attention_mask"].to(device),
+        )
+        return F.normalize(output.text_embeds, dim=-1)
+
+
+class AudioTower:
+    """Sound → E. A sound longer than the window is the mean of its windows."""
+
+    def __init__(self, model: nn.Module, front_end: ClapFrontEnd) -> None:
+        self.model = model.eval()
+        self.front_end = front_end
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read `audio_encoder/` and `feature_extractor/` of a model folder, in fp32.
+
+        Raises:
+            ModelError: the folder has no audio tower, as the published ones have not.
+        """
+        if not (folder / "audio_encoder").is_dir():
+            raise ModelError(
+                f"{folder} has no CLAP audio tower (audio_encoder/): guiding by a recording and "
+                "ranking candidates need one"
+            )
+        from transformers import ClapAudioModelWithProjection
+
+        from latentfoley.checkpoints.layout import read_front_end
+
+        model = _pretrained(ClapAudioModelWithProjection, folder / "audio_encoder")
+        return cls(model, read_front_end(folder / "feature_extractor"))
+
+    @torch.no_grad()
+    def embed(self, waveform: Float[np.ndarray, "N"], sample_rate: int) -> Float[Tensor, "D"]:
+        """Return the unit vector of a mono sound of any length and rate."""
+        resampled = torch.from_numpy(resample(waveform, sample_rate, self.front_end.sample_rate))
+        windows = cut_windows(resampled, self.front_end.n_samples)
+        E = self.embed_windows(windows.to(next(self.model.parameters()).device))
+        return F.normalize(E.mean(dim=0), dim=0)
+
+    def embed_windows(self, windows: Waveform) -> Embedding:
+        """Return the unit vectors of windows at the tower's rate and length; differentiable."""
+        features = audio_features(windows, self.front_end)
+        return F.normalize(self.model(input_features=features).audio_embeds, dim=-1)
+
+
+def _pretrained(kind: Any, folder: Path) -> Any:
+    """Load a transformers object from a local folder, without network and without noise."""
+    from transformers.utils import logging
+
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is missing: {folder.parent} is not a complete model folder")
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        loaded = kind.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder} cannot be loaded: {error}") from None
+    return loaded.float() if isinstance(loaded, nn.Module) else loaded

@@ -1,0 +1,57 @@
+"""Variations of recordings that keep what they are: level, place, colour, company."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from latentfoley.audio import normalise_peak
+from latentfoley.data.recordings import Clip, Samples, crop
+
+_JOINTS = ("{} with {}", "{} and {}", "{} while {}", "{}, {} in the background")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A stretch of sound, one way to say what it is, and the labels it answers to."""
+
+    waveform: Samples
+    caption: str
+    labels: frozenset[str]
+
+
+def draw_example(
+    clips: list[Clip], n_samples: int, mix_probability: float, rng: np.random.Generator
+) -> Example:
+    """Return a random crop of a random recording, sometimes mixed with another one's.
+
+    A mix is λ x₁ + (1 - λ) x₂ with λ ~ Beta(5, 5), as in AudioLDM's training; its caption joins
+    the two ("rain with a dog barking").
+    """
+    first = _single(clips, n_samples, rng)
+    if rng.random() >= mix_probability:
+        return first
+    second = _single(clips, n_samples, rng)
+    if first.labels == second.labels:
+        return first
+    return _mix(first, second, rng)
+
+
+def tilt(waveform: Samples, rng: np.random.Generator, *, most_db: float = 6.0) -> Samples:
+    """Return the sound through a gentle random slope: up to ± `most_db` from low to high."""
+    spectrum = np.fft.rfft(waveform)
+    slope_db = rng.uniform(-most_db, most_db) * np.linspace(-1, 1, len(spectrum))
+    return np.fft.irfft(spectrum * 10 ** (slope_db / 20), len(waveform)).astype(np.float32)
+
+
+def _single(clips: list[Clip], n_samples: int, rng: np.random.Generator) -> Example:
+    clip = clips[int(rng.integers(len(clips)))]
+    caption = clip.captions[int(rng.integers(len(clip.captions)))] if clip.captions else ""
+    return Example(crop(clip.waveform, n_samples, rng), caption, frozenset(clip.labels))
+
+
+def _mix(first: Example, second: Example, rng: np.random.Generator) -> Example:
+    share = rng.beta(5, 5)
+    waveform = normalise_peak(share * first.waveform + (1 - share) * second.waveform)
+    joint = _JOINTS[int(rng.integers(len(_JOINTS)))]
+    caption = joint.format(first.caption, second.caption)
+    return Example(waveform, caption, first.labels | second.labels)

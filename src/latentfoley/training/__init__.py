@@ -1,0 +1,1 @@
+"""Training of every part: one loop, one file per thing that is trained."""

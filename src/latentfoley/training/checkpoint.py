@@ -1,0 +1,41 @@
+"""Training state on disk: written aside, renamed, read back without running any code."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentfoley.errors import TrainingError
+
+FILE = "checkpoint.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write `state` beside the old checkpoint, then take its place in one step.
+
+    Raises:
+        TrainingError: the disk refuses; the old checkpoint is untouched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f"{FILE}.tmp"
+    try:
+        with aside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(folder / FILE)
+    except (OSError, RuntimeError) as error:
+        aside.unlink(missing_ok=True)
+        raise TrainingError(
+            f"could not write a checkpoint to {folder} ({error}); the previous one is intact"
+        ) from error
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Return the state saved last, or None where there is none."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

@@ -1,0 +1,227 @@
+"""Training of a small CLAP: sounds and their captions meet in one space.
+
+    L = ½ (CE(s · A Tᵀ, P) + CE(s · T Aᵀ, Pᵀ)) + λ · mean (1 - aᵢ · tᵢ)
+
+A and T are the unit embeddings of a batch of sounds and captions, s a learned scale, and P the
+positives: pairs with the same labels share the target, since two captions of rain do not
+contradict each other (Khosla et al. 2020, supervised contrastive learning). The last term draws a
+sound onto its caption: the diffusion model is trained on the one and asked with the other.
+
+The text encoder stays as it came (see `text_tower.py`), so its vectors are computed once per
+caption; its pooler and projection are trained, with noise on the vector so that neighbours agree.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from latentfoley.clap import AudioTower, TextTower, audio_features, cut_windows
+from latentfoley.config import ClapFrontEnd, Config
+from latentfoley.data.augment import Example, draw_example, tilt
+from latentfoley.data.recordings import generator, load_clips
+from latentfoley.notation import Embedding
+from latentfoley.training.loop import autocast
+from latentfoley.training.recipe import DataRecipe, RunRecipe
+from latentfoley.training.text_tower import from_minilm
+
+_HIGHEST_SCALE = 100.0  # of the logits, as in CLIP
+
+
+class AudioTowerConfig(Config):
+    """The HTS-AT audio transformer (Chen et al. 2022): `width` doubles with every stage.
+
+    A picture of `image_size`² is folded from mel frames: image_size² / n_mels of them, so a window
+    may have that many frames at most.
+    """
+
+    width: int = 96
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    heads: tuple[int, ...] = (4, 8, 16, 32)
+    attention_window: int = 8
+    image_size: int = 256
+
+
+class ClapRecipe(Config):
+    """The TOML of `latentfoley train clap`."""
+
+    run: RunRecipe
+    data: DataRecipe
+    front_end: ClapFrontEnd
+    model: AudioTowerConfig
+    embedding_dim: int = 512
+    mix_probability: float = Field(default=0.3, ge=0, le=1)
+    alignment_weight: float = Field(default=1.0, ge=0)
+    # Standard deviation of the noise on a caption's vector, whose elements have unit variance.
+    sentence_noise: float = Field(default=0.2, ge=0)
+    # Widest stripe of mel bands and share of time blanked per clip (SpecAugment).
+    blank_bands: int = Field(default=12, ge=0)
+    blank_time: float = Field(default=0.2, ge=0, lt=1)
+    weight_decay: float = 0.05
+    drop_path: float = Field(default=0.1, ge=0, lt=1)
+
+
+class Logits(nn.Module):
+    """The learned scale of the similarities, kept as its logarithm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+
+    def forward(self, A: Embedding, T: Embedding) -> Tensor:
+        return self.log_scale.exp().clamp(max=_HIGHEST_SCALE) * A @ T.T
+
+
+class ClapTask:
+    """See `latentfoley.training.loop.Task`."""
+
+    def __init__(self, recipe: ClapRecipe, device: torch.device) -> None:
+        torch.manual_seed(recipe.run.seed)
+        self.recipe, self.device = recipe, device
+        manifest, folder = recipe.data.manifest, recipe.data.folder
+        self.clips = load_clips(manifest, folder, "train", recipe.front_end.sample_rate)
+        self.held_out = load_clips(manifest, folder, "valid", recipe.front_end.sample_rate)
+        model, tokenizer = from_minilm(recipe.embedding_dim)
+        self.text = TextTower(model.to(device), tokenizer)
+        self.audio = AudioTower(_audio_model(recipe).to(device), recipe.front_end)
+        self.logits = Logits().to(device)
+        self.sentences: dict[str, Tensor] = {}
+        self.modules: dict[str, nn.Module] = {
+            "audio": self.audio.model,
+            "pooler": model.text_model.pooler,
+            "projection": model.text_projection,
+            "logits": self.logits,
+        }
+        parameters = [p for module in self.modules.values() for p in module.parameters()]
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "clap": torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay)
+        }
+
+    def step(self, step: int) -> dict[str, float]:
+        """One contrastive step on a batch of (mixed) crops and one caption each."""
+        rng = generator(self.recipe.run.seed, step)
+        # Drop path draws from the global stream: tie it to the step as well.
+        torch.manual_seed(int(rng.integers(2**31)))
+        examples = [
+            draw_example(
+                self.clips, self.recipe.front_end.n_samples, self.recipe.mix_probability, rng
+            )
+            for _ in range(self.recipe.run.batch_size)
+        ]
+        A = self._embed_sounds(examples, rng)
+        T = self._embed_captions([example.caption for example in examples])
+        losses = self._losses(A, T, examples)
+        total = losses["contrast"] + self.recipe.alignment_weight * losses["gap"]
+        optimizer = self.optimizers["clap"]
+        optimizer.zero_grad()
+        total.backward()
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, self.recipe.run.gradient_clip)
+        optimizer.step()
+        return {name: value.item() for name, value in losses.items()}
+
+    def _embed_sounds(self, examples: list[Example], rng: np.random.Generator) -> Embedding:
+        waveforms = np.stack([tilt(example.waveform, rng) for example in examples])
+        levels = 10 ** rng.uniform(-1, 0.3, (len(examples), 1))
+        windows = torch.from_numpy((levels * waveforms).astype(np.float32)).to(self.device)
+        features = self._blank(audio_features(windows, self.recipe.front_end), rng)
+        self.audio.model.train()
+        with autocast(self.recipe.run, self.device):
+            A = self.audio.model(input_features=features).audio_embeds
+        self.audio.model.eval()
+        return F.normalize(A.float(), dim=-1)
+
+    def _blank(self, features: Tensor, rng: np.random.Generator) -> Tensor:
+        """Replace one stripe of time and one of mel bands by the clip's mean (SpecAugment)."""
+        frames, bands = features.shape[-2:]
+        features = features.clone()
+        for clip in features:
+            mean = clip.mean()
+            length = int(rng.integers(0, 1 + int(self.recipe.blank_time * frames)))
+            start = int(rng.integers(0, frames - length + 1))
+            clip[:, start : start + length] = mean
+            height = int(rng.integers(0, 1 + self.recipe.blank_bands))
+            low = int(rng.integers(0, bands - height + 1))
+            clip[:, :, low : low + height] = mean
+        return features
+
+    def _embed_captions(self, captions: list[str]) -> Embedding:
+        vectors = torch.stack([self._sentence(caption) for caption in captions])
+        noisy = vectors + self.recipe.sentence_noise * torch.randn_like(vectors)
+        pooled = self.modules["pooler"](noisy.unsqueeze(1))
+        return F.normalize(self.modules["projection"](pooled), dim=-1)
+
+    @torch.no_grad()
+    def _sentence(self, caption: str) -> Tensor:
+        """Return the frozen encoder's vector of a caption (384), from memory where it is known."""
+        if caption not in self.sentences:
+            tokens = self.text.tokenizer([caption], return_tensors="pt", truncation=True)
+            output = self.text.model.text_model(  # type: ignore[operator]
+                input_ids=tokens["input_ids"].to(self.device),
+                attention_mask=tokens["attention_mask"].to(self.device),
+            )
+            self.sentences[caption] = output.last_hidden_state[0, 0]
+        return self.sentences[caption]
+
+    def _losses(self, A: Embedding, T: Embedding, examples: list[Example]) -> dict[str, Tensor]:
+        logits = self.logits(A, T)
+        same = [[a.labels == b.labels for b in examples] for a in examples]
+        positives = torch.tensor(same, dtype=logits.dtype, device=logits.device)
+        P = positives / positives.sum(dim=1, keepdim=True)
+        contrast = 0.5 * (F.cross_entropy(logits, P) + F.cross_entropy(logits.T, P))
+        return {"contrast": contrast, "gap": (1 - (A * T).sum(dim=1)).mean()}
+
+    @torch.no_grad()
+    def preview(self, folder: Path, step: int) -> None:
+        """Write how often a held-out sound is nearest to a caption of its own label."""
+        labels = sorted({label for clip in self.clips for label in clip.labels})
+        captions = {label: self._captions_of(label) for label in labels}
+        T = torch.stack([self.text.embed(captions[label]).mean(dim=0) for label in labels])
+        right: dict[str, list[bool]] = {}
+        for clip in self.held_out:
+            windows = cut_windows(torch.from_numpy(clip.waveform), self.recipe.front_end.n_samples)
+            A = self.audio.embed_windows(windows[:1].to(self.device))
+            guess = labels[int((A @ T.T).argmax())]
+            right.setdefault(clip.labels[0], []).append(guess == clip.labels[0])
+        accuracy = {label: float(np.mean(hits)) for label, hits in right.items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{step:07d}.json").write_text(json.dumps(accuracy, indent=2) + "\n")
+
+    def _captions_of(self, label: str) -> list[str]:
+        return sorted({c for clip in self.clips if label in clip.labels for c in clip.captions})
+
+    def export(self, folder: Path) -> None:
+        """Write `text_encoder`, `tokenizer`, `audio_encoder` and `feature_extractor`."""
+        from latentfoley.checkpoints.layout import write_front_end
+
+        self.text.model.save_pretrained(folder / "text_encoder")  # type: ignore[operator]
+        self.text.tokenizer.save_pretrained(folder / "tokenizer")
+        self.audio.model.save_pretrained(folder / "audio_encoder")  # type: ignore[operator]
+        write_front_end(folder / "feature_extractor", self.recipe.front_end)
+
+
+def _audio_model(recipe: ClapRecipe) -> Any:
+    from transformers import ClapAudioConfig, ClapAudioModelWithProjection
+
+    model, front_end = recipe.model, recipe.front_end
+    config = ClapAudioConfig(
+        window_size=model.attention_window,
+        num_mel_bins=front_end.n_mels,
+        spec_size=model.image_size,
+        patch_size=4,
+        patch_stride=[4, 4],
+        patch_embeds_hidden_size=model.width,
+        hidden_size=model.width * 2 ** (len(model.depths) - 1),
+        depths=list(model.depths),
+        num_attention_heads=list(model.heads),
+        num_hidden_layers=len(model.depths),
+        projection_dim=recipe.embedding_dim,
+        drop_path_rate=recipe.drop_path,
+        enable_fusion=False,
+    )
+    return ClapAudioModelWithProjection(config)
