@@ -76,16 +76,16 @@ def test_every_step_count_gives_exactly_that_many_falling_steps(spacing):
         assert all(n > s for n, s in pairwise(timesteps))
 
 
-def test_leading_is_the_published_ddim_where_steps_divide_1000():
+def test_uniform_is_the_published_ddim_where_steps_divide_1000():
     for steps in [1, 2, 4, 5, 10, 20, 25, 40, 50, 100, 125, 200, 250, 500]:
         published = tuple(range(1, 1000, 1000 // steps))[::-1]
         assert make_plan("ddim", SCHEDULE, steps).timesteps == published
 
 
-def test_leading_covers_the_range_where_steps_do_not_divide_1000():
+def test_uniform_covers_the_range_where_steps_do_not_divide_1000():
     """The floor stride of the released code would start 600 steps at n = 600, as pure noise."""
-    assert SPACINGS["leading"](600, SCHEDULE)[0] == 999
-    assert SPACINGS["leading"](300, SCHEDULE)[0] == 997
+    assert SPACINGS["uniform"](600, SCHEDULE)[0] == 999
+    assert SPACINGS["uniform"](300, SCHEDULE)[0] == 997
 
 
 def test_trailing_starts_at_the_highest_level():

@@ -1,1 +1,36 @@
+"""LatentFoley: text to sound with latent diffusion.
+
+    import latentfoley
+
+    model = latentfoley.load("tiny")
+    model.generate("a dog barking")[0].save("dog.wav")
+
+Names are imported when first used: `import latentfoley` itself loads nothing heavy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from latentfoley.errors import LatentFoleyError
+
+if TYPE_CHECKING:
+    from latentfoley.clip import Clip
+    from latentfoley.loading import load
+    from latentfoley.pipeline import Model
+    from latentfoley.request import GenerationRequest
+
 __version__ = "0.1.0"
+__all__ = ["Clip", "GenerationRequest", "LatentFoleyError", "Model", "load"]
+
+_HOMES = {
+    "Clip": "latentfoley.clip",
+    "GenerationRequest": "latentfoley.request",
+    "Model": "latentfoley.pipeline",
+    "load": "latentfoley.loading",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'latentfoley' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

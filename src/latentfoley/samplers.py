@@ -184,7 +184,7 @@ def _unic_correction(step: Step) -> Tensor | float:
     return gain * (c * (step.z_0 - m) + (c_earlier - 0.5) / r * (m_earlier - m))
 
 
-def leading(steps: int, schedule: Schedule) -> tuple[float, ...]:
+def uniform(steps: int, schedule: Schedule) -> tuple[float, ...]:
     """Return ⌊k N/S⌋ + 1 for k = S - 1 … 0: the spacing of the released DDIM.
 
     It starts one stride below the highest level, at 901 for 10 steps. The released code takes
@@ -217,7 +217,7 @@ def karras(steps: int, schedule: Schedule) -> tuple[float, ...]:
 
 
 Spacing = Callable[[int, Schedule], tuple[float, ...]]
-SPACINGS: Mapping[str, Spacing] = {"leading": leading, "trailing": trailing, "karras": karras}
+SPACINGS: Mapping[str, Spacing] = {"uniform": uniform, "trailing": trailing, "karras": karras}
 
 
 @dataclass(frozen=True)
@@ -245,11 +245,11 @@ SAMPLERS: Mapping[str, Sampler] = {
     "ddim": Sampler(
         ddim,
         "first order, AudioLDM's own: deterministic at eta 0, random above",
-        spacing="leading",
+        spacing="uniform",
         takes_eta=True,
         ends_clean=False,  # diffusers: set_alpha_to_one = false
     ),
-    "ddpm": Sampler(ddpm, "first order, random: ancestral sampling", spacing="leading"),
+    "ddpm": Sampler(ddpm, "first order, random: ancestral sampling", spacing="uniform"),
     "dpm++": Sampler(dpm_solver, "second order, deterministic", memory=1),
     "dpm++sde": Sampler(dpm_solver_sde, "second order, random", memory=1),
     "unipc": Sampler(unipc, "second order, deterministic, with a corrector", memory=2),
@@ -313,7 +313,7 @@ def make_plan(
         sampler: a name in `SAMPLERS`.
         schedule: the noise schedule the denoiser was trained with.
         steps: number of steps, 1 … N (1000).
-        spacing: a name in `SPACINGS`; None takes the sampler's own, "leading" for DDIM and DDPM
+        spacing: a name in `SPACINGS`; None takes the sampler's own, "uniform" for DDIM and DDPM
             and "karras" for the others.
         eta: DDIM's η in [0, 1].
 

@@ -36,13 +36,6 @@ def draw_example(
     return _mix(first, second, rng)
 
 
-def tilt(waveform: Samples, rng: np.random.Generator, *, most_db: float = 6.0) -> Samples:
-    """Return the sound through a gentle random slope: up to ± `most_db` from low to high."""
-    spectrum = np.fft.rfft(waveform)
-    slope_db = rng.uniform(-most_db, most_db) * np.linspace(-1, 1, len(spectrum))
-    return np.fft.irfft(spectrum * 10 ** (slope_db / 20), len(waveform)).astype(np.float32)
-
-
 def _single(clips: list[Clip], n_samples: int, rng: np.random.Generator) -> Example:
     clip = clips[int(rng.integers(len(clips)))]
     caption = clip.captions[int(rng.integers(len(clip.captions)))] if clip.captions else ""

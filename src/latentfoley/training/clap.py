@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from latentfoley.clap import AudioTower, TextTower, audio_features, cut_windows
 from latentfoley.config import ClapFrontEnd, Config
-from latentfoley.data.augment import Example, draw_example, tilt
+from latentfoley.data.augment import Example, draw_example
 from latentfoley.data.recordings import generator, load_clips
 from latentfoley.notation import Embedding
 from latentfoley.training.loop import autocast
@@ -31,6 +31,8 @@ from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.training.text_tower import from_minilm
 
 _HIGHEST_SCALE = 100.0  # of the logits, as in CLIP
+_SLOPE_DB = 6.0  # most that the lowest and highest band are raised or lowered in training
+_LEVELS_DB = (-20.0, 6.0)
 
 
 class AudioTowerConfig(Config):
@@ -45,6 +47,7 @@ class AudioTowerConfig(Config):
     heads: tuple[int, ...] = (4, 8, 16, 32)
     attention_window: int = 8
     image_size: int = 256
+    patch_size: int = 4
 
 
 class ClapRecipe(Config):
@@ -126,15 +129,22 @@ class ClapTask:
         return {name: value.item() for name, value in losses.items()}
 
     def _embed_sounds(self, examples: list[Example], rng: np.random.Generator) -> Embedding:
-        waveforms = np.stack([tilt(example.waveform, rng) for example in examples])
-        levels = 10 ** rng.uniform(-1, 0.3, (len(examples), 1))
-        windows = torch.from_numpy((levels * waveforms).astype(np.float32)).to(self.device)
-        features = self._blank(audio_features(windows, self.recipe.front_end), rng)
+        windows = torch.from_numpy(np.stack([example.waveform for example in examples]))
+        features = audio_features(windows.to(self.device), self.recipe.front_end)
+        features = self._blank(features + self._colour(len(examples), rng), rng)
         self.audio.model.train()
         with autocast(self.recipe.run, self.device):
             A = self.audio.model(input_features=features).audio_embeds
         self.audio.model.eval()
         return F.normalize(A.float(), dim=-1)
+
+    def _colour(self, count: int, rng: np.random.Generator) -> Tensor:
+        """Return a random level and slope over the mel bands for each clip, in dB."""
+        slopes_db = rng.uniform(-_SLOPE_DB, _SLOPE_DB, (count, 1, 1, 1))
+        levels_db = rng.uniform(*_LEVELS_DB, (count, 1, 1, 1))
+        bands = np.linspace(-1, 1, self.recipe.front_end.n_mels)
+        colour: Tensor = torch.from_numpy((levels_db + slopes_db * bands).astype(np.float32))
+        return colour.to(self.device)
 
     def _blank(self, features: Tensor, rng: np.random.Generator) -> Tensor:
         """Replace one stripe of time and one of mel bands by the clip's mean (SpecAugment)."""
@@ -151,22 +161,23 @@ class ClapTask:
         return features
 
     def _embed_captions(self, captions: list[str]) -> Embedding:
-        vectors = torch.stack([self._sentence(caption) for caption in captions])
+        self._remember([caption for caption in captions if caption not in self.sentences])
+        vectors = torch.stack([self.sentences[caption] for caption in captions])
         noisy = vectors + self.recipe.sentence_noise * torch.randn_like(vectors)
         pooled = self.modules["pooler"](noisy.unsqueeze(1))
         return F.normalize(self.modules["projection"](pooled), dim=-1)
 
     @torch.no_grad()
-    def _sentence(self, caption: str) -> Tensor:
-        """Return the frozen encoder's vector of a caption (384), from memory where it is known."""
-        if caption not in self.sentences:
-            tokens = self.text.tokenizer([caption], return_tensors="pt", truncation=True)
-            output = self.text.model.text_model(  # type: ignore[operator]
-                input_ids=tokens["input_ids"].to(self.device),
-                attention_mask=tokens["attention_mask"].to(self.device),
-            )
-            self.sentences[caption] = output.last_hidden_state[0, 0]
-        return self.sentences[caption]
+    def _remember(self, captions: list[str]) -> None:
+        """Keep the frozen encoder's vector (384) of captions not seen before."""
+        if not captions:
+            return
+        tokens = self.text.tokenizer(captions, padding=True, truncation=True, return_tensors="pt")
+        output = self.text.model.text_model(  # type: ignore[operator]
+            input_ids=tokens["input_ids"].to(self.device),
+            attention_mask=tokens["attention_mask"].to(self.device),
+        )
+        self.sentences |= dict(zip(captions, output.last_hidden_state[:, 0], strict=True))
 
     def _losses(self, A: Embedding, T: Embedding, examples: list[Example]) -> dict[str, Tensor]:
         logits = self.logits(A, T)
@@ -213,8 +224,8 @@ def _audio_model(recipe: ClapRecipe) -> Any:
         window_size=model.attention_window,
         num_mel_bins=front_end.n_mels,
         spec_size=model.image_size,
-        patch_size=4,
-        patch_stride=[4, 4],
+        patch_size=model.patch_size,
+        patch_stride=[model.patch_size] * 2,
         patch_embeds_hidden_size=model.width,
         hidden_size=model.width * 2 ** (len(model.depths) - 1),
         depths=list(model.depths),

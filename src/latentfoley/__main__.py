@@ -1,0 +1,5 @@
+"""`python -m latentfoley` is the command `latentfoley`."""
+
+from latentfoley.cli import main
+
+main()

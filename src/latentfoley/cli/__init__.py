@@ -1,0 +1,68 @@
+"""The command line: parse, build the request, call. No logic of its own.
+
+Nothing heavy is imported until a command runs, so that `--help` answers at once.
+"""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from latentfoley import __version__
+from latentfoley.cli import doctor, generate, info, train
+from latentfoley.errors import LatentFoleyError, UserError
+
+app = typer.Typer(
+    name="latentfoley",
+    help="Text to sound with latent diffusion, on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("generate")(generate.generate)
+app.command("info")(info.info)
+app.command("doctor")(doctor.doctor)
+app.add_typer(train.app, name="train")
+
+USER_MISTAKE, OUR_MISTAKE = 2, 1
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    if version:
+        typer.echo(f"latentfoley {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; exit with 2 for the user's mistakes, 1 for ours."""
+    try:
+        app()
+    except LatentFoleyError as error:
+        _fail(error, USER_MISTAKE if isinstance(error, UserError) else OUR_MISTAKE)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped")
+        sys.exit(130)
+    except Exception as error:
+        _fail(error, OUR_MISTAKE)
+
+
+def _fail(error: Exception, code: int) -> None:
+    if "--debug" in sys.argv:
+        raise error
+    kind = "" if isinstance(error, LatentFoleyError) else f"{type(error).__name__}: "
+    hint = "" if code == USER_MISTAKE else "\nThis is a fault of ours; --debug shows where."
+    Console(stderr=True, soft_wrap=True, highlight=False).print(
+        f"[bold red]error:[/] {_escape(kind + str(error))}{hint}"
+    )
+    sys.exit(code)
+
+
+def _escape(text: str) -> str:
+    """Keep square brackets in messages from being read as styles."""
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,184 @@
+"""`latentfoley generate`: prompts → files."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latentfoley.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from latentfoley.clip import Clip
+    from latentfoley.pipeline import Model, Progress
+    from latentfoley.request import GenerationRequest
+
+Option = typer.Option
+FORMATS = ("wav", "flac", "ogg", "mp3")
+
+
+def generate(
+    prompts: Annotated[
+        list[str] | None,
+        typer.Argument(help='What to hear; a blend is "rain @0.7 + a dog barking @0.3".'),
+    ] = None,
+    out: Annotated[Path, Option("-o", "--out", help="Folder for the files, or one file's name.")]
+    = Path("out"),
+    from_: Annotated[
+        Path | None, Option("--from", help="Prompts from a .csv or .jsonl (column 'prompt').")
+    ] = None,
+    like: Annotated[Path | None, Option(help="Be like this recording, instead of a text.")] = None,
+    negative_prompt: Annotated[str, Option(help="What to steer away from.")] = "",
+    duration: Annotated[float, Option(help="Seconds per clip, 0.1 to 120.")] = 5.0,
+    steps: Annotated[int, Option(help="Denoising steps, 1 to 1000.")] = 25,
+    guidance: Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")] = 3.0,
+    sampler: Annotated[
+        str, Option(help="ddim, ddpm, dpm++, dpm++sde, unipc, euler or heun.")
+    ] = "dpm++",
+    spacing: Annotated[
+        str | None, Option(help="uniform, trailing or karras; by default the sampler's own.")
+    ] = None,
+    eta: Annotated[float, Option(help="Fresh noise in ddim, 0 to 1.")] = 0.0,
+    seed: Annotated[int, Option(help="Same seed, same sounds.")] = 0,
+    n: Annotated[int, Option("-n", "--n", help="Clips per prompt.")] = 1,
+    candidates: Annotated[int, Option(help="Sounds tried per clip; CLAP keeps the best.")] = 1,
+    index: Annotated[int, Option(help="Number of the first clip, to make one of many again.")] = 0,
+    candidate: Annotated[int, Option(help="Number of the first candidate.")] = 0,
+    model: Annotated[str, Option("-m", "--model", help="tiny, a folder, or a hub id.")] = "tiny",
+    device: Annotated[str | None, Option(help="cpu, cuda, mps; by default the fastest.")] = None,
+    format_: Annotated[str, Option("--format", help="wav, flac, ogg or mp3.")] = "wav",
+    plot: Annotated[bool, Option("--plot", help="Write a picture beside every file.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object per file.")] = False,
+    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Generate sounds from texts.
+
+    Example: latentfoley generate "a dog barking" "rain on a tent" -o out/
+    """
+    from latentfoley.request import GenerationRequest
+
+    texts = [*(prompts or []), *(_read_prompts(from_) if from_ else [])]
+    request = GenerationRequest.build(
+        texts or None,
+        like=like,
+        negative_prompt=negative_prompt,
+        duration_s=duration,
+        steps=steps,
+        guidance=guidance,
+        sampler=sampler,
+        spacing=spacing,
+        eta=eta,
+        seed=seed,
+        n=n,
+        candidates=candidates,
+        index=index,
+        candidate=candidate,
+    )
+    paths = _paths(request, out, format_)
+    from latentfoley.loading import load
+
+    loaded = load(model, device=device)
+    with _progress(quiet=as_json) as progress:
+        for clip, path in zip(_clips(loaded, request, progress), paths, strict=True):
+            _deliver(clip, path, plot=plot, as_json=as_json)
+
+
+def _clips(
+    model: "Model", request: "GenerationRequest", progress: "Progress"
+) -> Iterator["Clip"]:
+    return model.run(request, progress)
+
+
+def _deliver(clip: "Clip", path: Path, *, plot: bool, as_json: bool) -> None:
+    """Write the file, and its picture, and say so."""
+    clip.save(path)
+    if plot:
+        clip.plot(path.with_suffix(".png"))
+    if as_json:
+        record = {"path": str(path), "score": clip.score} | clip.provenance.to_record()
+        typer.echo(json.dumps(record))
+    else:
+        score = "" if clip.score is None else f"  CLAP {clip.score:.3f}"
+        typer.echo(f"{path}  {clip.duration_s:g} s{score}")
+
+
+def _read_prompts(path: Path) -> list[str]:
+    """Read the column `prompt` of a CSV, or that key of every line of a JSONL.
+
+    Raises:
+        InputError: no such file, another suffix, or a row without a prompt (with its number).
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows}
+    if path.suffix not in readers:
+        raise InputError(f"prompts come from .csv or .jsonl, got {path.name}")
+    prompts = []
+    for number, row in enumerate(readers[path.suffix](path), start=1):
+        if not isinstance(row, dict) or not isinstance(row.get("prompt"), str):
+            found = ", ".join(map(str, row)) if isinstance(row, dict) else repr(row)
+            raise InputError(f"{path}, row {number}: no 'prompt'; it has: {found}")
+        prompts.append(row["prompt"])
+    if not prompts:
+        raise InputError(f"{path} holds no prompts")
+    return prompts
+
+
+def _csv_rows(path: Path) -> list[Any]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a CSV in UTF-8 ({error})") from None
+
+
+def _jsonl_rows(path: Path) -> list[Any]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.strip()]
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is not JSON, one object a line ({error})") from None
+
+
+def _paths(request: "GenerationRequest", out: Path, format_: str) -> list[Path]:
+    """Return the file of every clip: numbered and named after its prompt, or `out` itself.
+
+    Raises:
+        InputError: an unknown format, or one file's name for several clips.
+    """
+    if format_ not in FORMATS:
+        raise InputError(f"unknown format '{format_}'; {nearest(format_, FORMATS)}")
+    if out.suffix[1:] in FORMATS and not out.is_dir():
+        if request.n_clips > 1:
+            raise InputError(f"{request.n_clips} clips do not fit in one file; give -o a folder")
+        return [out]
+    sources = request.prompts or (f"like {request.like.stem}",)  # type: ignore[union-attr]
+    return [
+        out / f"{request.index + k:03d}-{_slug(sources[k // request.n])}.{format_}"
+        for k in range(request.n_clips)
+    ]
+
+
+def _slug(text: str) -> str:
+    """Return a text as a short, safe part of a file name."""
+    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
+    return "-".join(words)[:40].strip("-") or "sound"
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator["Progress"]:
+    """Yield a progress callback that draws a bar with the time left on a terminal's stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()
+    ) as bar:
+        task = bar.add_task("denoising", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

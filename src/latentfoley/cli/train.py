@@ -1,0 +1,66 @@
+"""`latentfoley train …`: recipes → components → a model folder."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Train the parts of a model from TOML recipes.", no_args_is_help=True)
+
+Recipe = Annotated[Path, typer.Argument(help="A TOML recipe; see recipes/.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; by default the fastest.")]
+
+
+@app.command()
+def clap(recipe: Recipe, device: Device = None) -> None:
+    """Train a small CLAP on recordings with captions."""
+    from latentfoley.training.clap import ClapRecipe, ClapTask
+
+    _run(recipe, ClapRecipe, ClapTask, device)
+
+
+@app.command()
+def vae(recipe: Recipe, device: Device = None) -> None:
+    """Train the first stage on recordings."""
+    from latentfoley.training.vae import VaeRecipe, VaeTask
+
+    _run(recipe, VaeRecipe, VaeTask, device)
+
+
+@app.command()
+def vocoder(recipe: Recipe, device: Device = None) -> None:
+    """Train HiFi-GAN on recordings."""
+    from latentfoley.training.vocoder import VocoderRecipe, VocoderTask
+
+    _run(recipe, VocoderRecipe, VocoderTask, device)
+
+
+@app.command()
+def diffusion(recipe: Recipe, device: Device = None) -> None:
+    """Train the denoiser on recordings, without captions."""
+    from latentfoley.training.diffusion import DiffusionRecipe, DiffusionTask
+
+    _run(recipe, DiffusionRecipe, DiffusionTask, device)
+
+
+@app.command()
+def export(
+    runs: Annotated[Path, typer.Argument(help="Folder with the runs clap, vae, vocoder, diffusion.")],
+    out: Annotated[Path, typer.Argument(help="Model folder to write; must not exist.")],
+    half: Annotated[bool, typer.Option("--half", help="Store fp16, half the size.")] = False,
+) -> None:
+    """Assemble finished runs into one model folder."""
+    from latentfoley.training.export import export_model
+
+    size = export_model(runs, out, half=half)
+    typer.echo(f"{out}  {size / 1e6:.1f} MB")
+
+
+def _run(path: Path, recipe_kind: Any, task_kind: Any, device: str | None) -> None:
+    """Read the recipe, build the task and train; every run resumes from its last checkpoint."""
+    from latentfoley.loading import choose_device
+    from latentfoley.training.loop import train
+    from latentfoley.training.recipe import read_recipe
+
+    recipe = read_recipe(path, recipe_kind)
+    train(task_kind(recipe, choose_device(device)), recipe.run)

@@ -1,0 +1,108 @@
+"""A name, a folder or a hub id → a model."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+
+from latentfoley.checkpoints import layout
+from latentfoley.clap import TextTower
+from latentfoley.config import ModelConfig
+from latentfoley.errors import InputError, ModelError, nearest
+from latentfoley.pipeline import Model
+
+EMBEDDED = ("tiny",)
+RESOURCES = Path(__file__).parent / "resources"
+
+
+def load(
+    model: str | Path = "tiny", *, revision: str | None = None, device: str | None = None
+) -> Model:
+    """Return a model, ready to generate.
+
+    Args:
+        model: the embedded model's name, a folder in the diffusers layout, or a Hugging Face id
+            such as "cvssp/audioldm-s-full-v2", which is downloaded once.
+        revision: branch, tag or commit of a hub id.
+        device: "cpu", "cuda", "cuda:1", "mps"; None takes the first GPU, else the CPU.
+
+    Raises:
+        ModelError: there is no such model, or its files do not fit together.
+        InputError: the device does not exist.
+    """
+    where = choose_device(device)
+    folder = find_folder(str(model), revision)
+    unet, vae = layout.read_unet(folder / "unet"), layout.read_vae(folder / "vae")
+    vocoder, mel = layout.read_vocoder(folder / "vocoder"), layout.read_mel(folder)
+    schedule = layout.read_schedule(folder / "scheduler")
+    config = ModelConfig(
+        mel=mel, vae=vae.config, unet=unet.config, vocoder=vocoder.config, schedule=schedule
+    )
+    text = TextTower.load(folder)
+    text.model.to(where)
+    return Model(
+        name=str(model),
+        folder=folder,
+        weights_hash=hash_weights(folder),
+        config=config,
+        text=text,
+        unet=unet.to(where),
+        vae=vae.to(where),
+        vocoder=vocoder.to(where),
+    )
+
+
+def find_folder(model: str, revision: str | None = None) -> Path:
+    """Return the folder that holds a model, downloading it where it is a hub id."""
+    if model in EMBEDDED:
+        return RESOURCES / model
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"{model} is a file; a model is a folder with model_index.json in it")
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        raise ModelError(
+            f"there is no model '{model}': give a folder, a hub id (owner/name) or an embedded "
+            f"model; {nearest(model, EMBEDDED)}"
+        )
+    return _download(model, revision)
+
+
+def choose_device(device: str | None) -> torch.device:
+    """Return the device to use.
+
+    Raises:
+        InputError: it is not a device, or this machine has none of its kind.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=torch.device(device)).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device '{device}' cannot be used here: {reason}") from None
+
+
+def hash_weights(folder: Path) -> str:
+    """Return the first 16 hexadecimal digits of a hash over every weight file of a model."""
+    digest = sha256()
+    for file in sorted(folder.glob("*/*.safetensors")):
+        digest.update(file.relative_to(folder).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _download(model: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = ["*.json", "*/*.json", "*/*.safetensors", "*/*.txt"]
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"'{model}' could not be fetched from the Hugging Face hub ({reason}). Without "
+            "network, give a folder that holds the model, or use the embedded model 'tiny'"
+        ) from None

@@ -1,0 +1,181 @@
+"""Text → waveform, in the order of the data.
+
+    text ─► CLAP ─► E ─► sampler with guidance ─► z_0 ─► VAE decoder ─► log-mel ─► vocoder ─► sound
+
+Reading path: this file first, then `clap.py`, `samplers.py`, `diffusion.py`, `unet.py`, `vae.py`,
+`vocoder.py`. It holds no mathematics: it calls the others, one after another.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float32
+
+from latentfoley.audio import read_audio, require_sound
+from latentfoley.clap import AudioTower, TextTower
+from latentfoley.clip import Clip
+from latentfoley.config import ModelConfig
+from latentfoley.diffusion import Schedule, guided
+from latentfoley.notation import Embedding, Latent
+from latentfoley.provenance import Guide, Provenance
+from latentfoley.request import GenerationRequest, Prompt, parse_blend
+from latentfoley.samplers import SAMPLERS, make_plan, sample
+from latentfoley.unet import Unet
+from latentfoley.vae import Vae
+from latentfoley.vocoder import Vocoder
+
+BATCH_SIZE = 8  # clips denoised together: bounds memory, changes no clip
+
+Progress = Callable[[int, int], None]
+"""Called as (denoising steps done, steps in all)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A loaded model: its parts, and the way through them. Make one with `load`."""
+
+    name: str
+    folder: Path
+    weights_hash: str
+    config: ModelConfig
+    text: TextTower
+    unet: Unet
+    vae: Vae
+    vocoder: Vocoder
+
+    @cached_property
+    def audio(self) -> AudioTower:
+        """CLAP's audio tower, read when first needed."""
+        tower = AudioTower.load(self.folder)
+        tower.model.to(self.device)
+        return tower
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.unet.conv_in.weight.device
+
+    def generate(
+        self, prompt: Prompt | Sequence[Prompt] | None = None, **options: Any
+    ) -> list[Clip]:
+        """Return the sounds asked for; see `GenerationRequest` for every option.
+
+        Raises:
+            InputError: an option that is unknown or out of range.
+            AudioFileError: the recording to be like cannot be read.
+
+        Example:
+            >>> load("tiny").generate("a dog barking", seed=7)[0].save("dog.wav")
+        """
+        return list(self.run(GenerationRequest.build(prompt, **options)))
+
+    def run(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Clip]:
+        """Yield each clip of a request as soon as it is done."""
+        E = self.embed(request)  # (prompts, D)
+        E_uncond = self.text.embed([request.negative_prompt])
+        jobs = [
+            (k // request.n, request.index + k, request.candidate + c)
+            for k in range(request.n_clips)
+            for c in range(request.candidates)
+        ]
+        batches = [jobs[i : i + BATCH_SIZE] for i in range(0, len(jobs), BATCH_SIZE)]
+        made: list[Any] = []
+        for b, batch in enumerate(batches):
+
+            def tick(done: int, steps: int, z: Latent, before: int = b) -> None:
+                if progress is not None:
+                    progress(before * steps + done, len(batches) * steps)
+
+            E_batch = E[[prompt for prompt, _, _ in batch]]
+            made += zip(batch, self._sounds(request, E_batch, E_uncond, batch, tick), strict=True)
+            while len(made) >= request.candidates:
+                some, made = made[: request.candidates], made[request.candidates :]
+                yield self._best(request, E, some)
+
+    def embed(self, request: GenerationRequest) -> Embedding:
+        """Return E of each prompt, or of the recording to be like."""
+        if request.like is not None:
+            recording = read_audio(request.like, sample_rate=self.config.mel.sample_rate)
+            require_sound(recording.waveform, f"{request.like}")
+            return self.audio.embed(recording.waveform, recording.sample_rate)[None]
+        return torch.cat([self._embed_blend(prompt) for prompt in request.prompts])
+
+    def _embed_blend(self, prompt: str) -> Embedding:
+        texts, weights = zip(*parse_blend(prompt), strict=True)
+        E = torch.tensor(weights, device=self.device) @ self.text.embed(list(texts))
+        return F.normalize(E, dim=0)[None]
+
+    @torch.no_grad()
+    def _sounds(
+        self, request: GenerationRequest, E: Embedding, E_uncond: Embedding,
+        batch: Sequence[tuple[int, int, int]], tick: Callable[[int, int, Latent], None],
+    ) -> list[Float32[np.ndarray, "N"]]:
+        """Noise → latent → log-mel → waveform for one batch of (prompt, index, candidate)."""
+        n_samples = round(request.duration_s * self.config.mel.sample_rate)
+        shape = latent_shape(n_samples, self.config)
+        generators = [clip_generator(request.seed, k, c) for _, k, c in batch]
+
+        def noise() -> Latent:
+            return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(E)
+
+        schedule = Schedule(**self.config.schedule.model_dump())
+        plan = make_plan(
+            request.sampler, schedule, request.steps, spacing=request.spacing, eta=request.eta
+        )
+        denoiser = guided(self.unet, E, E_uncond, request.guidance)
+        z_0 = sample(denoiser, noise(), plan, noise, callback=tick)  # (B, C, T/r, F/r)
+        log_mel = self.vae.decode(z_0)  # (B, 1, T, F)
+        waveforms = self.vocoder(log_mel)[:, :n_samples]  # (B, N)
+        return list(waveforms.float().cpu().numpy())
+
+    def _best(self, request: GenerationRequest, E: Embedding, made: list[Any]) -> Clip:
+        """Return the candidate whose sound is nearest to E; without candidates, the only one."""
+        scores: list[float | None] = [None]
+        if len(made) > 1:
+            rate = self.config.mel.sample_rate
+            scores = [float(self.audio.embed(x, rate) @ E[p]) for (p, _, _), x in made]
+        score, ((prompt, index, candidate), waveform) = max(
+            zip(scores, made, strict=True), key=lambda pair: pair[0] or 0.0
+        )
+        provenance = self._provenance(request, prompt, index, candidate)
+        return Clip(waveform, self.config.mel, provenance, score)
+
+    def _provenance(
+        self, request: GenerationRequest, prompt: int, index: int, candidate: int
+    ) -> Provenance:
+        like = request.like
+        return Provenance(
+            prompt="" if like else request.prompts[prompt],
+            like=Guide(file=like.name, sha256=sha256(like.read_bytes()).hexdigest()) if like else None,
+            index=index,
+            candidate=candidate,
+            spacing=request.spacing or SAMPLERS[request.sampler].spacing,
+            model=self.name,
+            model_hash=self.weights_hash,
+            **request.model_dump(include=_RECORDED),
+        )
+
+
+_RECORDED = {
+    "negative_prompt", "seed", "sampler", "steps", "eta", "guidance", "duration_s"
+}
+
+
+def latent_shape(n_samples: int, config: ModelConfig) -> tuple[int, int, int]:
+    """Return (C, T/r, F/r) of the shortest latent that covers `n_samples` samples."""
+    samples_per_latent = config.mel.hop_length * config.vae.compression
+    bands = config.mel.n_mels // config.vae.compression
+    return config.vae.latent_channels, -(-n_samples // samples_per_latent), bands
+
+
+def clip_generator(seed: int, index: int, candidate: int) -> torch.Generator:
+    """Return the one source of randomness of a clip; on the CPU, so that it is so everywhere."""
+    (state,) = np.random.SeedSequence([seed, index, candidate]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state) & (2**63 - 1))

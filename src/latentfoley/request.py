@@ -1,0 +1,188 @@
+"""What a user asks for: one frozen, validated object, whichever door it came through."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from latentfoley.errors import InputError, nearest
+from latentfoley.samplers import SAMPLERS, SPACINGS
+
+MAX_PROMPTS = 10_000
+MAX_PROMPT_CHARACTERS = 2_000
+MIN_DURATION_S, MAX_DURATION_S = 0.1, 120.0
+MAX_STEPS = 1000
+MAX_GUIDANCE = 100.0
+MAX_CANDIDATES = 64
+
+# One part of a blend: a text, an at sign, a weight ("rain @0.7").
+_PART = re.compile(r"^(?P<text>.+?)\s*@\s*(?P<weight>\d+(\.\d+)?)$")
+
+Prompt = str | Mapping[str, float]
+"""A text, or texts with weights: the embedding is their weighted mean, made a unit vector."""
+
+
+class GenerationRequest(BaseModel):
+    """Sounds to generate. Every clip has a number, its index, and its noise depends on nothing
+    but (seed, index, candidate): it is the same alone, in a batch, or on another machine.
+
+    Attributes:
+        prompts: texts or blends ("rain @0.7 + a dog barking @0.3"); empty with `like`.
+        like: a recording whose embedding takes the place of a text's.
+        negative_prompt: what to steer away from; "" is the empty prompt.
+        duration_s: length of each clip in seconds, returned to the sample.
+        steps: denoising steps, 1 … 1000.
+        guidance: classifier-free guidance scale w; 1 is none, 2.5 to 5 is usual.
+        sampler, spacing: names in `samplers.SAMPLERS` and `SPACINGS`; None is the sampler's own.
+        eta: DDIM's share of fresh noise, 0 … 1.
+        seed: of the whole request.
+        n: clips per prompt.
+        candidates: sounds made per clip, of which CLAP keeps the one nearest to the prompt.
+        index: number of the first clip.
+        candidate: number of the first candidate.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    prompts: tuple[str, ...] = ()
+    like: Path | None = None
+    negative_prompt: str = ""
+    duration_s: float = 5.0
+    steps: int = 25
+    guidance: float = 3.0
+    sampler: str = "dpm++"
+    spacing: str | None = None
+    eta: float = 0.0
+    seed: int = 0
+    n: int = 1
+    candidates: int = 1
+    index: int = 0
+    candidate: int = 0
+
+    @classmethod
+    def build(cls, prompt: Prompt | Sequence[Prompt] | None = None, **options: Any) -> Self:
+        """Return a validated request.
+
+        Raises:
+            InputError: what was given, what is allowed and, for names, the nearest match.
+        """
+        for name in options:
+            if name not in cls.model_fields:
+                raise InputError(f"unknown option '{name}'; {nearest(name, cls.model_fields)}")
+        try:
+            return cls(prompts=_as_texts(prompt), **options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else ""
+            what = first["msg"].removeprefix("Value error, ")
+            shown = f"{name}: {what}, got {first['input']!r}" if name else what
+            raise InputError(shown) from None
+
+    @field_validator("prompts")
+    @classmethod
+    def _check_prompts(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
+        if len(prompts) > MAX_PROMPTS:
+            raise ValueError(f"at most {MAX_PROMPTS} prompts at once")
+        for prompt in prompts:
+            _check_text(prompt)
+            if not prompt.strip():
+                raise ValueError("a prompt must say something; it is empty")
+        return prompts
+
+    @field_validator("negative_prompt")
+    @classmethod
+    def _check_negative(cls, text: str) -> str:
+        _check_text(text)
+        return text
+
+    @field_validator("duration_s", "steps", "guidance", "eta", "seed", "n", "candidates", "index", "candidate")
+    @classmethod
+    def _check_range(cls, value: float, info: Any) -> float:
+        low, high = _RANGES[info.field_name]
+        if not low <= value <= high:
+            raise ValueError(f"must lie between {low} and {high}")
+        return value
+
+    @field_validator("sampler", "spacing")
+    @classmethod
+    def _check_name(cls, name: str | None, info: Any) -> str | None:
+        known = SAMPLERS if info.field_name == "sampler" else SPACINGS
+        if name is not None and name not in known:
+            raise ValueError(f"unknown; {nearest(name, known)}")
+        return name
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if bool(self.prompts) == (self.like is not None):
+            raise ValueError("give either prompts or a recording to be like, and not both")
+        if self.eta > 0 and not SAMPLERS[self.sampler].takes_eta:
+            raise ValueError(f"eta is a setting of ddim; {self.sampler} takes none")
+        return self
+
+    @property
+    def n_clips(self) -> int:
+        """Clips in all."""
+        return self.n * max(1, len(self.prompts))
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "duration_s": (MIN_DURATION_S, MAX_DURATION_S),
+    "steps": (1, MAX_STEPS),
+    "guidance": (0, MAX_GUIDANCE),
+    "eta": (0, 1),
+    "seed": (0, 2**63 - 1),
+    "n": (1, MAX_PROMPTS),
+    "candidates": (1, MAX_CANDIDATES),
+    "index": (0, 2**31),
+    "candidate": (0, 2**31),
+}
+
+
+def parse_blend(prompt: str) -> list[tuple[str, float]]:
+    """Return the parts of a prompt with weights that sum to 1.
+
+    Only a prompt of which every part, between plus signs, ends in "@weight" is a blend.
+
+    Example:
+        >>> parse_blend("rain @3 + a dog barking @1")
+        [('rain', 0.75), ('a dog barking', 0.25)]
+        >>> parse_blend("cats + dogs")
+        [('cats + dogs', 1.0)]
+    """
+    matches = [_PART.match(part.strip()) for part in prompt.split(" + ")]
+    parts = [(match["text"], float(match["weight"])) for match in matches if match]
+    total = sum(weight for _, weight in parts)
+    if len(parts) < len(matches) or total == 0:
+        return [(prompt, 1.0)]
+    return [(text, weight / total) for text, weight in parts]
+
+
+def _as_texts(prompt: Prompt | Sequence[Prompt] | None) -> tuple[str, ...]:
+    """Return every prompt as text, blends in the written form."""
+    if prompt is None:
+        return ()
+    prompts = [prompt] if isinstance(prompt, str | Mapping) else list(prompt)
+    if not prompts:
+        raise InputError("the list of prompts is empty; give at least one")
+    return tuple(_as_text(one) for one in prompts)
+
+
+def _as_text(prompt: Prompt) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    if not isinstance(prompt, Mapping):
+        raise InputError(f"a prompt is a text or a mapping of texts to weights, got {prompt!r}")
+    for text, weight in prompt.items():
+        if not (math.isfinite(weight) and weight >= 0):
+            raise InputError(f"the weight of {text!r} must be a number of at least 0, got {weight}")
+    return " + ".join(f"{text} @{weight:.6f}" for text, weight in prompt.items())
+
+
+def _check_text(text: str) -> None:
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise ValueError(f"at most {MAX_PROMPT_CHARACTERS} characters")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds a lone surrogate, which is no character")

@@ -1,0 +1,214 @@
+"""Training of ε_θ by the paper's method: on the embeddings of *sounds*, never of words.
+
+    L = E ‖ε − ε_θ(z_n, n, E^x)‖²,   n uniform over 0 … N - 1                 (AudioLDM eq. 4)
+
+A clip's latent z_0 and its own embedding E^x come from the frozen VAE and CLAP audio tower; for
+one sample in ten E^x is replaced by the embedding of the empty prompt, which classifier-free
+guidance needs. A mix of two recordings gets the embedding of the mixed sound. Captions are not
+read: nothing in this file could.
+
+Latents and embeddings of several variations (place, company) of every recording are computed once
+and kept beside the run, under a key made from the weights and settings they depend on.
+"""
+
+import copy
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+from rich.progress import track
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from latentfoley.checkpoints.layout import read_vae, write_unet
+from latentfoley.clap import AudioTower, TextTower
+from latentfoley.config import Config, MelConfig, ScheduleConfig, UnetConfig
+from latentfoley.data.augment import draw_example
+from latentfoley.data.recordings import Clip, Samples, crop, generator, load_clips
+from latentfoley.diffusion import Schedule, diffusion_loss, guided
+from latentfoley.mel import log_mel
+from latentfoley.notation import Embedding, Latent
+from latentfoley.samplers import make_plan, sample
+from latentfoley.training.loop import autocast
+from latentfoley.training.recipe import DataRecipe, RunRecipe
+from latentfoley.unet import Unet
+
+Batch = tuple[Latent, Embedding, Tensor, Latent]
+
+
+class DiffusionRecipe(Config):
+    """The TOML of `latentfoley train diffusion`."""
+
+    run: RunRecipe
+    data: DataRecipe
+    mel: MelConfig = MelConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    model: UnetConfig
+    # Folders that hold the trained `vae`, and `audio_encoder` with the other parts of CLAP.
+    vae: Path
+    clap: Path
+    clip_frames: int = Field(default=512, ge=16)
+    # Variations of each recording, and mixes of two, that are encoded and kept.
+    variations: int = Field(default=6, ge=1)
+    mixes: int = Field(default=500, ge=0)
+    unconditional_probability: float = Field(default=0.1, ge=0, lt=1)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    # Min-SNR weighting (Hang et al. 2023, eq. 7, for ε): min(SNR, γ) / SNR; 0 is the plain loss.
+    min_snr_gamma: float = Field(default=0.0, ge=0)
+
+
+class DiffusionTask:
+    """See `latentfoley.training.loop.Task`."""
+
+    def __init__(self, recipe: DiffusionRecipe, device: torch.device) -> None:
+        torch.manual_seed(recipe.run.seed)
+        self.recipe, self.device = recipe, device
+        self.schedule = Schedule(**recipe.schedule.model_dump())
+        self.vae = read_vae(recipe.vae / "vae").to(device)
+        self.data = _cached_latents(recipe, self.vae, device)
+        text = TextTower.load(recipe.clap)
+        self.E_empty = text.embed([""]).to(device)
+        self.unet = Unet(recipe.model).to(device)
+        _start_at_zero(self.unet)
+        self.ema = copy.deepcopy(self.unet).requires_grad_(False)
+        self.modules: dict[str, nn.Module] = {"unet": self.unet, "ema": self.ema}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "unet": torch.optim.AdamW(self.unet.parameters(), weight_decay=0.01)
+        }
+
+    def step(self, step: int) -> dict[str, float]:
+        """One denoising step on a batch of latents; the average follows."""
+        z_0, E, n, eps = self._batch(step)
+        with autocast(self.recipe.run, self.device):
+            per_clip = diffusion_loss(self.unet, z_0, E, n, eps, self.schedule)
+        loss = (self._weights(n) * per_clip).mean()
+        optimizer = self.optimizers["unet"]
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.unet.parameters(), self.recipe.run.gradient_clip)
+        optimizer.step()
+        self._follow(step)
+        return {"loss": loss.item()} | _by_level(per_clip.detach(), n)
+
+    def _batch(self, step: int) -> Batch:
+        rng = generator(self.recipe.run.seed, step)
+        size = self.recipe.run.batch_size
+        items = torch.from_numpy(rng.integers(0, len(self.data["E"]), size))
+        mean, std = self.data["mean"][items].float(), self.data["std"][items].float()
+        noise, eps = rng.standard_normal((2, *mean.shape), dtype=np.float32)
+        z_0 = self.vae.config.scaling_factor * (mean + std * torch.from_numpy(noise))
+        dropped = torch.from_numpy(rng.random(size) < self.recipe.unconditional_probability)
+        E = torch.where(dropped[:, None], self.E_empty.cpu(), self.data["E"][items].float())
+        n = torch.from_numpy(rng.integers(0, self.schedule.n_train_steps, size))
+        z_0, E, n, eps_0 = (x.to(self.device) for x in (z_0, E, n, torch.from_numpy(eps)))
+        return z_0, E, n, eps_0
+
+    def _weights(self, n: Tensor) -> Tensor:
+        gamma = self.recipe.min_snr_gamma
+        if gamma == 0:
+            return torch.ones(len(n), device=n.device)
+        alpha_bar = self.schedule.alpha_bar.float().to(n.device)[n]
+        snr = alpha_bar / (1 - alpha_bar)
+        return snr.clamp(max=gamma) / snr
+
+    @torch.no_grad()
+    def _follow(self, step: int) -> None:
+        """Move the average towards the weights: decay rises as (1 + k)/(10 + k) to its value."""
+        decay = min(self.recipe.ema_decay, (1 + step) / (10 + step))
+        for average, weight in zip(self.ema.parameters(), self.unet.parameters(), strict=True):
+            average.lerp_(weight, 1 - decay)
+
+    @torch.no_grad()
+    def preview(self, folder: Path, step: int) -> None:
+        """Write a picture: log-mels of encoded recordings above what their E alone brings back."""
+        from latentfoley.pictures import plot_mels
+
+        shown = torch.linspace(0, len(self.data["E"]) - 1, 8).long()
+        z_0 = self.vae.config.scaling_factor * self.data["mean"][shown].float().to(self.device)
+        E = self.data["E"][shown].float().to(self.device)
+        plan = make_plan("dpm++", self.schedule, 20)
+        z_N = torch.from_numpy(generator(0, 0).standard_normal(z_0.shape, dtype=np.float32))
+        self.ema.eval()
+        made = sample(guided(self.ema, E, self.E_empty, 2.5), z_N.to(self.device), plan)
+        rows = [self.vae.decode(z).cpu() for z in (z_0, made)]
+        plot_mels(folder / f"{step:07d}.png", rows, f"recordings, and {step} steps of training")
+
+    def export(self, folder: Path) -> None:
+        """Write the averaged weights to `folder/unet`."""
+        write_unet(folder / "unet", self.recipe.model, self.ema.state_dict())
+
+
+def _start_at_zero(unet: Unet) -> None:
+    """Let every residual branch begin as nothing, as the original network does."""
+    for name, parameter in unet.named_parameters():
+        if ".conv2." in name or ".proj_out." in name or name.startswith("conv_out."):
+            nn.init.zeros_(parameter)
+
+
+def _by_level(per_clip: Tensor, n: Tensor) -> dict[str, float]:
+    """Return the unweighted loss of the clips in each third of the noise levels."""
+    names = ("loss_low_noise", "loss_middle_noise", "loss_high_noise")
+    thirds = [per_clip[(n >= low) & (n < low + 334)] for low in (0, 334, 668)]
+    return {name: part.mean().item() for name, part in zip(names, thirds, strict=True) if len(part)}
+
+
+def _cached_latents(
+    recipe: DiffusionRecipe, vae: nn.Module, device: torch.device
+) -> dict[str, Tensor]:
+    """Return mean, std and E of every variation, from the cache where its key still holds."""
+    path = recipe.run.folder / "latents.safetensors"
+    key = _cache_key(recipe)
+    if path.is_file():
+        with safe_open(path, "pt") as cached:
+            if cached.metadata() == {"key": key}:
+                return load_file(path)
+    encoded = list(_encode(recipe, vae, device))
+    names = ("mean", "std", "E")
+    data = {name: torch.stack(parts) for name, parts in zip(names, zip(*encoded, strict=True), strict=True)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(data, path, metadata={"key": key})
+    return data
+
+
+def _cache_key(recipe: DiffusionRecipe) -> str:
+    """Return a hash of all that the cache depends on."""
+    digest = hashlib.sha256()
+    for file in (
+        recipe.vae / "vae" / "diffusion_pytorch_model.safetensors",
+        recipe.clap / "audio_encoder" / "model.safetensors",
+        recipe.data.manifest,
+    ):
+        digest.update(file.read_bytes())
+    settings = recipe.model_dump_json(include={"mel", "clip_frames", "variations", "mixes"})
+    digest.update(settings.encode())
+    return digest.hexdigest()
+
+
+def _encode(
+    recipe: DiffusionRecipe, vae: nn.Module, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield (mean, std, E) of every variation, in fp16."""
+    tower = AudioTower.load(recipe.clap)
+    tower.model.to(device)
+    clips = load_clips(recipe.data.manifest, recipe.data.folder, "train", recipe.mel.sample_rate)
+    for waveform in track(list(_variations(clips, recipe)), "encoding"):
+        X = log_mel(torch.from_numpy(waveform)[None].to(device), recipe.mel)
+        with torch.no_grad(), autocast(recipe.run, device):
+            mean, logvar = vae.posterior(X)  # type: ignore[operator]
+        E = tower.embed(waveform, recipe.mel.sample_rate)
+        yield mean[0].half().cpu(), torch.exp(logvar[0] / 2).half().cpu(), E.half().cpu()
+
+
+def _variations(clips: list[Clip], recipe: DiffusionRecipe) -> Iterator[Samples]:
+    """Yield crops of every recording, then mixes of two."""
+    n_samples = recipe.clip_frames * recipe.mel.hop_length
+    rng = generator(recipe.run.seed, recipe.run.steps)
+    for clip in clips:
+        for _ in range(recipe.variations):
+            yield crop(clip.waveform, n_samples, rng)
+    for _ in range(recipe.mixes):
+        yield draw_example(clips, n_samples, 1.0, rng).waveform

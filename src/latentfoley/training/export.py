@@ -1,0 +1,55 @@
+"""Finished runs → one model folder that everything loads."""
+
+import shutil
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from latentfoley.checkpoints import layout
+from latentfoley.config import MelConfig, ScheduleConfig
+from latentfoley.errors import RecipeError
+
+PARTS = {
+    "clap": ("text_encoder", "tokenizer", "audio_encoder", "feature_extractor"),
+    "vae": ("vae",),
+    "vocoder": ("vocoder",),
+    "diffusion": ("unet",),
+}
+
+
+def export_model(runs: Path, out: Path, *, half: bool) -> int:
+    """Copy each run's exported parts into `out`, with index and schedule; return its bytes.
+
+    Everything is put together aside and moved at the end: `out` is whole or absent.
+
+    Raises:
+        RecipeError: `out` exists already, or a run has not finished.
+    """
+    if out.exists():
+        raise RecipeError(f"{out} exists already; give the name of a new folder")
+    aside = out.with_name(out.name + ".tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    for run, parts in PARTS.items():
+        for part in parts:
+            source = runs / run / "model" / part
+            if not source.is_dir():
+                raise RecipeError(f"{source} is missing: has `latentfoley train {run}` finished?")
+            shutil.copytree(source, aside / part)
+    layout.write_schedule(aside / "scheduler", ScheduleConfig())
+    layout.write_description(aside, MelConfig(), {})
+    layout.write_index(aside, _tokenizer_class(aside))
+    if half:
+        _halve(aside)
+    aside.replace(out)
+    return sum(file.stat().st_size for file in out.glob("**/*") if file.is_file())
+
+
+def _tokenizer_class(folder: Path) -> str:
+    values = layout.read_json(folder / "tokenizer" / "tokenizer_config.json")
+    return str(values["tokenizer_class"])
+
+
+def _halve(folder: Path) -> None:
+    """Rewrite every weight file in fp16; configs stay, loading returns to fp32."""
+    for file in folder.glob("*/*.safetensors"):
+        save_file(layout.as_half(load_file(file)), file, metadata={"format": "pt"})
