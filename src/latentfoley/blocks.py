@@ -48,7 +48,8 @@ class ResnetBlock(nn.Module):
         if self.time_emb_proj is not None and embedding is not None:
             h = h + self.time_emb_proj(F.silu(embedding))[:, :, None, None]
         h = self.conv2(F.silu(self.norm2(h)))
-        return h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+        out: Features = h + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+        return out
 
 
 class Upsample(nn.Module):

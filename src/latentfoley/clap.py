@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from latentfoley.audio import resample
@@ -65,7 +66,13 @@ class TextTower:
     @torch.no_grad()
     def embed(self, texts: list[str]) -> Embedding:
         """Return one unit vector per text; the empty text is a text like any other."""
-        tokens = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        tokens = self.tokenizer(
+            texts,
+            padding=True,
+            truncation=True,
+            max_length=min(self.tokenizer.model_max_length, _max_tokens(self.model)),
+            return_tensors="pt",
+        )
         device = next(self.model.parameters()).device
         output = self.model(
             input_ids=tokens["input_ids"].to(device),
@@ -114,8 +121,18 @@ class AudioTower:
         return F.normalize(self.model(input_features=features).audio_embeds, dim=-1)
 
 
+def _max_tokens(model: Any) -> int:
+    """Return how many positions a text tower knows; RoBERTa counts them from the padding on."""
+    return int(model.config.max_position_embeddings - model.config.pad_token_id - 1)
+
+
 def _pretrained(kind: Any, folder: Path) -> Any:
-    """Load a transformers object from a local folder, without network and without noise."""
+    """Load a transformers object from a local folder, without network and without noise.
+
+    Raises:
+        ModelError: the folder is missing, damaged, or lacks a weight of the network.
+    """
+    from transformers import AutoTokenizer
     from transformers.utils import logging
 
     if not folder.is_dir():
@@ -123,7 +140,15 @@ def _pretrained(kind: Any, folder: Path) -> Any:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        loaded = kind.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+        if kind is AutoTokenizer:
+            return kind.from_pretrained(folder, local_files_only=True)
+        model, report = kind.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} cannot be loaded: {error}") from None
-    return loaded.float() if isinstance(loaded, nn.Module) else loaded
+    # Position and type ids are counted, not learned; older files leave them out.
+    missing = [key for key in report["missing_keys"] if not key.endswith("_ids")]
+    if missing:
+        raise ModelError(f"{folder} lacks {len(missing)} tensors: {', '.join(sorted(missing)[:5])}")
+    return model.float()

@@ -43,9 +43,7 @@ class Clip:
         Raises:
             AudioFileError: another suffix, or the place cannot be written to.
         """
-        write_audio(
-            path, self.waveform, self.sample_rate, provenance=self.provenance.to_record()
-        )
+        write_audio(path, self.waveform, self.sample_rate, provenance=self.provenance.to_record())
         return Path(path)
 
     def plot(self, path: str | Path) -> Path:

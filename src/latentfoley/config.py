@@ -6,7 +6,14 @@ The values of the published sizes stand in `presets.py`; how they are stored on 
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from latentfoley.errors import RecipeError, nearest
 
@@ -23,15 +30,25 @@ class Config(BaseModel):
         Raises:
             RecipeError: an unknown key (with the nearest known one), or a value out of range.
         """
-        for key in values:
-            if key not in cls.model_fields:
-                raise RecipeError(f"{where}: unknown key '{key}'; {nearest(key, cls.model_fields)}")
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise RecipeError(f"{where}: {name}: {first['msg']}, got {first['input']!r}") from None
+            # An unknown key first: a mistyped name is reported as missing as well.
+            faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+            raise RecipeError(f"{where}: {cls._explain(faults[0])}") from None
+
+    @classmethod
+    def _explain(cls, fault: Any) -> str:
+        *path, key = fault["loc"] or ("",)
+        if fault["type"] == "extra_forbidden":
+            kind: Any = cls
+            for part in path:
+                kind = kind.model_fields[part].annotation
+            where = f" in [{'.'.join(path)}]" if path else ""
+            return f"unknown key '{key}'{where}; {nearest(key, kind.model_fields)}"
+        name = ".".join(str(part) for part in fault["loc"])
+        said = fault["msg"].removeprefix("Value error, ")
+        return f"{name}: {said}, got {fault['input']!r}" if name else said
 
 
 class MelConfig(Config):
@@ -86,9 +103,14 @@ class VaeConfig(Config):
     latent_channels: int = 8
     block_channels: tuple[int, ...] = (128, 256, 512)
     layers_per_block: int = 2
-    norm_groups: int = 32
+    norm_groups: PositiveInt = 32
     # z = scaling_factor · (sampled latent): brings the latent to unit variance.
     scaling_factor: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _require_groups(self.block_channels, self.norm_groups)
+        return self
 
     @property
     def compression(self) -> int:
@@ -103,18 +125,25 @@ class UnetConfig(Config):
     latent_channels: int = 8
     block_channels: tuple[int, ...] = (128, 256, 384, 640)
     layers_per_block: int = 2
-    heads: tuple[int, ...] = (4, 8, 12, 20)
+    heads: tuple[PositiveInt, ...] = (4, 8, 12, 20)
     embedding_dim: int = 512
-    norm_groups: int = 32
+    norm_groups: PositiveInt = 32
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        _require_groups(self.block_channels, self.norm_groups)
         if len(self.heads) != len(self.block_channels):
             raise ValueError(f"heads {self.heads} must have one entry per level")
         for channels, heads in zip(self.block_channels[1:], self.heads[1:], strict=True):
             if channels % heads:
                 raise ValueError(f"{channels} channels do not divide into {heads} heads")
         return self
+
+
+def _require_groups(block_channels: tuple[int, ...], norm_groups: int) -> None:
+    for channels in block_channels:
+        if channels % norm_groups:
+            raise ValueError(f"{channels} channels do not divide into {norm_groups} norm_groups")
 
 
 class VocoderConfig(Config):

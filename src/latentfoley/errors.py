@@ -56,6 +56,8 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
         "allowed: ddim, ddpm, euler. Did you mean 'ddim'?"
     """
     options = [str(option) for option in allowed]
-    close = get_close_matches(str(name), options, n=1, cutoff=0.5)
+    close = get_close_matches(str(name), options, n=3, cutoff=0.5)
+    # difflib does not see that two letters were swapped.
+    close.sort(key=lambda option: sorted(option) != sorted(str(name)))
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return f"allowed: {', '.join(options)}.{hint}"

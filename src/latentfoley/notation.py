@@ -1,6 +1,6 @@
 """The paper's symbols, our names for them, and the letters of tensor axes.
 
-Inside the mathematics the code uses the symbols of AudioLDM (arXiv 2301.12503); outside, full words.
+Inside the mathematics the code uses the symbols of AudioLDM (arXiv 2301.12503); outside, words.
 
 | paper     | code                | meaning                                                     |
 |-----------|---------------------|-------------------------------------------------------------|

@@ -11,7 +11,7 @@ from latentfoley.config import MelConfig
 from latentfoley.mel import SILENCE, log_mel
 from latentfoley.notation import LogMel
 
-_BRIGHTEST = 2.0  # nats; a full-scale tone reaches about 3
+_BRIGHTEST = 2.0  # nats; a full-scale tone of 440 Hz
 
 
 def plot_clips(
@@ -81,7 +81,11 @@ def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
     for row, batch in zip(axes, rows, strict=True):
         for axis, picture in zip(row, batch, strict=True):
             axis.imshow(
-                picture[0].T, origin="lower", aspect="auto", vmin=SILENCE, vmax=_BRIGHTEST,
+                picture[0].T,
+                origin="lower",
+                aspect="auto",
+                vmin=SILENCE,
+                vmax=_BRIGHTEST,
                 cmap="magma",
             )
             axis.set_axis_off()

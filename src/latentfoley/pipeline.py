@@ -114,8 +114,12 @@ class Model:
 
     @torch.no_grad()
     def _sounds(
-        self, request: GenerationRequest, E: Embedding, E_uncond: Embedding,
-        batch: Sequence[tuple[int, int, int]], tick: Callable[[int, int, Latent], None],
+        self,
+        request: GenerationRequest,
+        E: Embedding,
+        E_uncond: Embedding,
+        batch: Sequence[tuple[int, int, int]],
+        tick: Callable[[int, int, Latent], None],
     ) -> list[Float32[np.ndarray, "N"]]:
         """Noise → latent → log-mel → waveform for one batch of (prompt, index, candidate)."""
         n_samples = round(request.duration_s * self.config.mel.sample_rate)
@@ -153,7 +157,9 @@ class Model:
         like = request.like
         return Provenance(
             prompt="" if like else request.prompts[prompt],
-            like=Guide(file=like.name, sha256=sha256(like.read_bytes()).hexdigest()) if like else None,
+            like=Guide(file=like.name, sha256=sha256(like.read_bytes()).hexdigest())
+            if like
+            else None,
             index=index,
             candidate=candidate,
             spacing=request.spacing or SAMPLERS[request.sampler].spacing,
@@ -163,9 +169,7 @@ class Model:
         )
 
 
-_RECORDED = {
-    "negative_prompt", "seed", "sampler", "steps", "eta", "guidance", "duration_s"
-}
+_RECORDED = {"negative_prompt", "seed", "sampler", "steps", "eta", "guidance", "duration_s"}
 
 
 def latent_shape(n_samples: int, config: ModelConfig) -> tuple[int, int, int]:
@@ -177,5 +181,7 @@ def latent_shape(n_samples: int, config: ModelConfig) -> tuple[int, int, int]:
 
 def clip_generator(seed: int, index: int, candidate: int) -> torch.Generator:
     """Return the one source of randomness of a clip; on the CPU, so that it is so everywhere."""
-    (state,) = np.random.SeedSequence([seed, index, candidate]).generate_state(1, np.uint64)
+    # Four words of 32 bits: written as one number, a long seed would run into the index.
+    words = [seed & (2**32 - 1), seed >> 32, index, candidate]
+    (state,) = np.random.SeedSequence(words).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state) & (2**63 - 1))

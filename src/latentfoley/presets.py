@@ -5,9 +5,7 @@ configuration files on the Hugging Face hub, `cvssp/audioldm-*`, and from the co
 haoheliu/AudioLDM); `tiny` is the embedded model.
 """
 
-from collections.abc import Callable
-
-from latentfoley.config import ModelConfig, UnetConfig, VaeConfig, VocoderConfig
+from latentfoley.config import ModelConfig, UnetConfig, VaeConfig
 from latentfoley.errors import InputError, nearest
 
 
@@ -39,9 +37,7 @@ def compression(r: int) -> VaeConfig:
     if r not in channels:
         raise InputError(f"compression {r} is not available; {nearest(str(r), map(str, channels))}")
     levels = r.bit_length()
-    return VaeConfig(
-        latent_channels=channels[r], block_channels=(128, 256, 512, 512, 512)[:levels]
-    )
+    return VaeConfig(latent_channels=channels[r], block_channels=(128, 256, 512, 512, 512)[:levels])
 
 
 def _published_unet(width: int, *, head_channels: int) -> UnetConfig:

@@ -2,11 +2,19 @@
 
 import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from latentfoley.errors import InputError, nearest
 from latentfoley.samplers import SAMPLERS, SPACINGS
@@ -69,17 +77,19 @@ class GenerationRequest(BaseModel):
         Raises:
             InputError: what was given, what is allowed and, for names, the nearest match.
         """
+        known = [name for name in cls.model_fields if name != "prompts"]
         for name in options:
-            if name not in cls.model_fields:
-                raise InputError(f"unknown option '{name}'; {nearest(name, cls.model_fields)}")
+            if name not in known:
+                raise InputError(f"unknown option '{name}'; {nearest(name, known)}")
         try:
             return cls(prompts=_as_texts(prompt), **options)
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else ""
             what = first["msg"].removeprefix("Value error, ")
-            shown = f"{name}: {what}, got {first['input']!r}" if name else what
-            raise InputError(shown) from None
+            given = reprlib.repr(first["input"])
+            shown = what if given in what else f"{what}, got {given}"
+            raise InputError(f"{name}: {shown}" if name else what) from None
 
     @field_validator("prompts")
     @classmethod
@@ -98,20 +108,22 @@ class GenerationRequest(BaseModel):
         _check_text(text)
         return text
 
-    @field_validator("duration_s", "steps", "guidance", "eta", "seed", "n", "candidates", "index", "candidate")
+    @field_validator(
+        "duration_s", "steps", "guidance", "eta", "seed", "n", "candidates", "index", "candidate"
+    )
     @classmethod
-    def _check_range(cls, value: float, info: Any) -> float:
-        low, high = _RANGES[info.field_name]
+    def _check_range(cls, value: float, info: ValidationInfo) -> float:
+        low, high = _RANGES[str(info.field_name)]
         if not low <= value <= high:
             raise ValueError(f"must lie between {low} and {high}")
         return value
 
     @field_validator("sampler", "spacing")
     @classmethod
-    def _check_name(cls, name: str | None, info: Any) -> str | None:
+    def _check_name(cls, name: str | None, info: ValidationInfo) -> str | None:
         known = SAMPLERS if info.field_name == "sampler" else SPACINGS
         if name is not None and name not in known:
-            raise ValueError(f"unknown; {nearest(name, known)}")
+            raise ValueError(f"{name!r} is unknown; {nearest(name, known)}")
         return name
 
     @model_validator(mode="after")
@@ -176,9 +188,16 @@ def _as_text(prompt: Prompt) -> str:
     if not isinstance(prompt, Mapping):
         raise InputError(f"a prompt is a text or a mapping of texts to weights, got {prompt!r}")
     for text, weight in prompt.items():
-        if not (math.isfinite(weight) and weight >= 0):
-            raise InputError(f"the weight of {text!r} must be a number of at least 0, got {weight}")
-    return " + ".join(f"{text} @{weight:.6f}" for text, weight in prompt.items())
+        if not (isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0):
+            raise InputError(
+                f"the weight of {text!r} must be a number of at least 0, got {weight!r}"
+            )
+    written = " + ".join(f"{text} @{weight:.6f}" for text, weight in prompt.items())
+    if [text for text, _ in parse_blend(written)] != list(prompt):
+        raise InputError(
+            f"a blend needs texts without ' + ' and not all weights 0, got {dict(prompt)!r}"
+        )
+    return written
 
 
 def _check_text(text: str) -> None:

@@ -54,9 +54,7 @@ class Unet(nn.Module):
                 in_widths.append(before + skips.pop())
                 before = widths[level]
             self.up_blocks.append(
-                UpBlock(
-                    in_widths, before, _heads(config, level), 8 * m, groups, up=level > 0
-                )
+                UpBlock(in_widths, before, _heads(config, level), 8 * m, groups, up=level > 0)
             )
         self.conv_norm_out = nn.GroupNorm(groups, m, 1e-5)
         self.conv_out = nn.Conv2d(m, config.latent_channels, 3, padding=1)
@@ -73,8 +71,8 @@ class Unet(nn.Module):
         h = self.conv_in(z_n)
         skips = [h]
         for block in self.down_blocks:
-            for h in block(h, embedding):
-                skips.append(h)
+            skips += block(h, embedding)
+            h = skips[-1]
         h = self.mid_block(h, embedding)
         for block in self.up_blocks:
             h = block(h, embedding, skips)
@@ -210,7 +208,8 @@ class SpatialTransformer(nn.Module):
         h = self.proj_in(self.norm(x)).flatten(2).transpose(1, 2)  # (B, T·F, C)
         h = self.transformer_blocks[0](h)
         h = h.transpose(1, 2).reshape(x.shape)  # (B, C, T, F)
-        return x + self.proj_out(h)
+        out: Features = x + self.proj_out(h)
+        return out
 
 
 class TransformerBlock(nn.Module):
@@ -226,7 +225,8 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Float[Tensor, "B L C"]) -> Float[Tensor, "B L C"]:
         x = x + self.attn1(self.norm1(x))
         x = x + self.attn2(self.norm2(x))
-        return x + self.ff(self.norm3(x))
+        out: Tensor = x + self.ff(self.norm3(x))
+        return out
 
 
 class Attention(nn.Module):
@@ -255,7 +255,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        # The published keys are `net.0.proj` and `net.2`; the identity holds the place of a dropout.
+        # The published keys are `net.0.proj` and `net.2`; the identity takes a dropout's place.
         self.net = nn.ModuleList(
             [GatedGelu(channels, 4 * channels), nn.Identity(), nn.Linear(4 * channels, channels)]
         )
@@ -283,9 +283,7 @@ def _resnets(
     in_widths: list[int], width: int, embedding_channels: int, groups: int
 ) -> nn.ModuleList:
     return nn.ModuleList(
-        ResnetBlock(
-            before, width, embedding_channels=embedding_channels, groups=groups, eps=1e-5
-        )
+        ResnetBlock(before, width, embedding_channels=embedding_channels, groups=groups, eps=1e-5)
         for before in in_widths
     )
 

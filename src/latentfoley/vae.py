@@ -70,9 +70,7 @@ class Encoder(nn.Module):
         self.conv_in = nn.Conv2d(1, widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(
             DownBlock(before, width, config.layers_per_block, groups, down=level < len(widths) - 1)
-            for level, (before, width) in enumerate(
-                zip((widths[0], *widths), widths, strict=False)
-            )
+            for level, (before, width) in enumerate(zip((widths[0], *widths), widths, strict=False))
         )
         self.mid_block = MidBlock(widths[-1], groups)
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], 1e-6)
@@ -97,9 +95,7 @@ class Decoder(nn.Module):
         self.mid_block = MidBlock(widths[0], groups)
         self.up_blocks = nn.ModuleList(
             UpBlock(before, width, config.layers_per_block + 1, groups, up=level < len(widths) - 1)
-            for level, (before, width) in enumerate(
-                zip((widths[0], *widths), widths, strict=False)
-            )
+            for level, (before, width) in enumerate(zip((widths[0], *widths), widths, strict=False))
         )
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], 1e-6)
         self.conv_out = nn.Conv2d(widths[-1], 1, 3, padding=1)
@@ -187,7 +183,8 @@ class Attention(nn.Module):
         h = self.group_norm(x).flatten(2).transpose(1, 2).unsqueeze(1)  # (B, 1, T·F, C)
         h = F.scaled_dot_product_attention(self.to_q(h), self.to_k(h), self.to_v(h))
         h = self.to_out[0](h.squeeze(1)).transpose(1, 2)  # (B, C, T·F)
-        return x + h.reshape(x.shape)
+        out: Features = x + h.reshape(x.shape)
+        return out
 
 
 def kl_divergence(mean: Latent, logvar: Latent) -> Float[Tensor, "B"]:

@@ -14,9 +14,9 @@ strict: a missing or unexpected tensor is an error that names it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -25,13 +25,14 @@ from torch import Tensor, nn
 
 from latentfoley.config import (
     ClapFrontEnd,
+    Config,
     MelConfig,
     ScheduleConfig,
     UnetConfig,
     VaeConfig,
     VocoderConfig,
 )
-from latentfoley.errors import ModelError, nearest
+from latentfoley.errors import ModelError, RecipeError, nearest
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
@@ -43,6 +44,10 @@ DIFFUSERS_VERSION = "0.42.1"  # the version this layout was checked against
 StateDict = Mapping[str, Tensor]
 Json = dict[str, Any]
 M = TypeVar("M", bound=nn.Module)
+C = TypeVar("C", bound=Config)
+
+# What the attention of the VAE was called when the published files were written.
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
 def write_vae(folder: Path, config: VaeConfig, weights: StateDict) -> None:
@@ -67,16 +72,26 @@ def write_vae(folder: Path, config: VaeConfig, weights: StateDict) -> None:
 
 
 def read_vae(folder: Path) -> Vae:
-    """Read the first stage."""
+    """Read the first stage; the published files use older names for its attention."""
     values = read_json(folder / "config.json")
-    config = VaeConfig(
-        latent_channels=values["latent_channels"],
-        block_channels=tuple(values["block_out_channels"]),
-        layers_per_block=values["layers_per_block"],
-        norm_groups=values["norm_num_groups"],
-        scaling_factor=values["scaling_factor"],
+    config = _parse(
+        VaeConfig,
+        {
+            "latent_channels": values["latent_channels"],
+            "block_channels": values["block_out_channels"],
+            "layers_per_block": values["layers_per_block"],
+            "norm_groups": values["norm_num_groups"],
+            "scaling_factor": values["scaling_factor"],
+        },
+        folder,
     )
-    return _fill(Vae(config), folder / DIFFUSERS_WEIGHTS)
+    return _fill(Vae(config), folder / DIFFUSERS_WEIGHTS, rename=_new_attention)
+
+
+def _new_attention(key: str) -> str:
+    before, dot, name = key.partition(".attentions.0.")
+    layer, _, kind = name.rpartition(".")
+    return f"{before}{dot}{_OLD_ATTENTION.get(layer, layer)}.{kind}" if dot else key
 
 
 def write_unet(folder: Path, config: UnetConfig, weights: StateDict) -> None:
@@ -113,23 +128,31 @@ def read_unet(folder: Path) -> Unet:
     """Read the denoiser.
 
     The published configs say 8 heads at every level, while their weights were trained with 32
-    channels per head (64 for L): a plain 8 there is read as what was trained.
+    channels per head (64 for L): a plain 8 there is read as what was trained. Any other plain
+    number is what diffusers takes it for, the heads of every level.
     """
     values = read_json(folder / "config.json")
-    widths = tuple(values["block_out_channels"])
-    heads = values["attention_head_dim"]
+    widths, heads = values["block_out_channels"], values["attention_head_dim"]
     if isinstance(heads, int):
-        head_channels = 64 if widths[0] == 256 else 32
-        heads = [width // head_channels for width in widths]
-    config = UnetConfig(
-        latent_channels=values["in_channels"],
-        block_channels=widths,
-        layers_per_block=values["layers_per_block"],
-        heads=tuple(heads),
-        embedding_dim=values["projection_class_embeddings_input_dim"],
-        norm_groups=values["norm_num_groups"],
+        heads = _trained_heads(widths) if heads == 8 else [heads] * len(widths)
+    config = _parse(
+        UnetConfig,
+        {
+            "latent_channels": values["in_channels"],
+            "block_channels": widths,
+            "layers_per_block": values["layers_per_block"],
+            "heads": heads,
+            "embedding_dim": values["projection_class_embeddings_input_dim"],
+            "norm_groups": values["norm_num_groups"],
+        },
+        folder,
     )
     return _fill(Unet(config), folder / DIFFUSERS_WEIGHTS)
+
+
+def _trained_heads(widths: list[int]) -> list[int]:
+    head_channels = 64 if widths[0] == 256 else 32
+    return [max(1, width // head_channels) for width in widths]
 
 
 def write_vocoder(folder: Path, config: VocoderConfig, weights: StateDict) -> None:
@@ -154,15 +177,19 @@ def write_vocoder(folder: Path, config: VocoderConfig, weights: StateDict) -> No
 def read_vocoder(folder: Path) -> Vocoder:
     """Read the generator."""
     values = read_json(folder / "config.json")
-    config = VocoderConfig(
-        n_mels=values["model_in_dim"],
-        sample_rate=values["sampling_rate"],
-        channels=values["upsample_initial_channel"],
-        upsample_rates=tuple(values["upsample_rates"]),
-        upsample_kernels=tuple(values["upsample_kernel_sizes"]),
-        resblock_kernels=tuple(values["resblock_kernel_sizes"]),
-        resblock_dilations=tuple(tuple(d) for d in values["resblock_dilation_sizes"]),
-        leaky_relu_slope=values["leaky_relu_slope"],
+    config = _parse(
+        VocoderConfig,
+        {
+            "n_mels": values["model_in_dim"],
+            "sample_rate": values["sampling_rate"],
+            "channels": values["upsample_initial_channel"],
+            "upsample_rates": values["upsample_rates"],
+            "upsample_kernels": values["upsample_kernel_sizes"],
+            "resblock_kernels": values["resblock_kernel_sizes"],
+            "resblock_dilations": values["resblock_dilation_sizes"],
+            "leaky_relu_slope": values["leaky_relu_slope"],
+        },
+        folder,
     )
     return _fill(Vocoder(config), folder / TRANSFORMERS_WEIGHTS)
 
@@ -194,10 +221,14 @@ def read_schedule(folder: Path) -> ScheduleConfig:
     for key, needed in (("beta_schedule", "scaled_linear"), ("prediction_type", "epsilon")):
         if values.get(key, needed) != needed:
             raise ModelError(f"{folder}: {key} is {values[key]!r}, only {needed!r} is supported")
-    return ScheduleConfig(
-        n_train_steps=values["num_train_timesteps"],
-        beta_start=values["beta_start"],
-        beta_end=values["beta_end"],
+    return _parse(
+        ScheduleConfig,
+        {
+            "n_train_steps": values["num_train_timesteps"],
+            "beta_start": values["beta_start"],
+            "beta_end": values["beta_end"],
+        },
+        folder,
     )
 
 
@@ -223,14 +254,18 @@ def write_front_end(folder: Path, front_end: ClapFrontEnd) -> None:
 def read_front_end(folder: Path) -> ClapFrontEnd:
     """Read the front end of a `ClapFeatureExtractor`."""
     values = read_json(folder / "preprocessor_config.json")
-    return ClapFrontEnd(
-        sample_rate=values["sampling_rate"],
-        n_fft=values["fft_window_size"],
-        hop_length=values["hop_length"],
-        n_mels=values["feature_size"],
-        f_min_hz=values["frequency_min"],
-        f_max_hz=values["frequency_max"],
-        window_s=values["max_length_s"],
+    return _parse(
+        ClapFrontEnd,
+        {
+            "sample_rate": values["sampling_rate"],
+            "n_fft": values["fft_window_size"],
+            "hop_length": values["hop_length"],
+            "n_mels": values["feature_size"],
+            "f_min_hz": values["frequency_min"],
+            "f_max_hz": values["frequency_max"],
+            "window_s": values["max_length_s"],
+        },
+        folder,
     )
 
 
@@ -242,7 +277,7 @@ def write_description(folder: Path, mel: MelConfig, about: Json) -> None:
 def read_mel(folder: Path) -> MelConfig:
     """Read the front end; a published folder has no `latentfoley.json` and uses the default."""
     path = folder / "latentfoley.json"
-    return MelConfig.parse(read_json(path)["mel"], where=str(path)) if path.exists() else MelConfig()
+    return _parse(MelConfig, read_json(path)["mel"], path) if path.exists() else MelConfig()
 
 
 def write_index(folder: Path, tokenizer_class: str) -> None:
@@ -272,7 +307,28 @@ def read_json(path: Path) -> Json:
         values: Json = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{path} is not valid JSON ({error})") from None
-    return values
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} is not a JSON object but a {type(values).__name__}")
+    return _Values(values, path)
+
+
+class _Values(Json):
+    """What a JSON file holds; a key that is not there is an error that names the file."""
+
+    def __init__(self, values: Json, path: Path) -> None:
+        super().__init__(values)
+        self.path = path
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise ModelError(f"{self.path} has no '{key}'")
+
+
+def _parse(kind: type[C], values: Json, where: Path) -> C:
+    """Build a config from what a model folder says."""
+    try:
+        return kind.parse(values, where=str(where))
+    except RecipeError as error:
+        raise ModelError(str(error)) from None
 
 
 def write_json(path: Path, values: Json) -> None:
@@ -287,7 +343,7 @@ def _write(folder: Path, config: Json, file: str, weights: StateDict) -> None:
     save_file(tensors, folder / file, metadata={"format": "pt"})
 
 
-def _fill(module: M, path: Path) -> M:
+def _fill(module: M, path: Path, rename: Callable[[str], str] = str) -> M:
     """Load weights strictly, as fp32, and return the module in evaluation mode.
 
     Raises:
@@ -296,7 +352,7 @@ def _fill(module: M, path: Path) -> M:
     if not path.is_file():
         raise ModelError(f"{path} is missing: {path.parent} is not a complete model folder")
     try:
-        weights = load_file(path)
+        weights = {rename(key): tensor for key, tensor in load_file(path).items()}
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is damaged or not a safetensors file ({error})") from None
     require_keys(module, weights, path)

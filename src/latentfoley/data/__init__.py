@@ -1,1 +1,1 @@
-"""Recordings to train on: what there is (`manifest`), in memory (`recordings`), varied (`augment`)."""
+"""Recordings to train on: listed (`manifest`), in memory (`recordings`), varied (`augment`)."""

@@ -19,13 +19,19 @@ class Example:
     labels: frozenset[str]
 
 
+def mix(first: Samples, second: Samples, rng: np.random.Generator) -> Samples:
+    """Return λ x₁ + (1 - λ) x₂ with λ ~ Beta(5, 5), as in AudioLDM's training, at peak 0.5."""
+    share = rng.beta(5, 5)
+    return normalise_peak(share * first + (1 - share) * second)
+
+
 def draw_example(
     clips: list[Clip], n_samples: int, mix_probability: float, rng: np.random.Generator
 ) -> Example:
     """Return a random crop of a random recording, sometimes mixed with another one's.
 
-    A mix is λ x₁ + (1 - λ) x₂ with λ ~ Beta(5, 5), as in AudioLDM's training; its caption joins
-    the two ("rain with a dog barking").
+    The caption of a mix joins the two ("rain with a dog barking"). A recording without labels
+    answers to its own name only.
     """
     first = _single(clips, n_samples, rng)
     if rng.random() >= mix_probability:
@@ -39,12 +45,13 @@ def draw_example(
 def _single(clips: list[Clip], n_samples: int, rng: np.random.Generator) -> Example:
     clip = clips[int(rng.integers(len(clips)))]
     caption = clip.captions[int(rng.integers(len(clip.captions)))] if clip.captions else ""
-    return Example(crop(clip.waveform, n_samples, rng), caption, frozenset(clip.labels))
+    return Example(
+        crop(clip.waveform, n_samples, rng), caption, frozenset(clip.labels or [clip.path])
+    )
 
 
 def _mix(first: Example, second: Example, rng: np.random.Generator) -> Example:
-    share = rng.beta(5, 5)
-    waveform = normalise_peak(share * first.waveform + (1 - share) * second.waveform)
+    waveform = mix(first.waveform, second.waveform, rng)
     joint = _JOINTS[int(rng.integers(len(_JOINTS)))]
     caption = joint.format(first.caption, second.caption)
     return Example(waveform, caption, first.labels | second.labels)

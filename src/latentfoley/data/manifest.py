@@ -34,8 +34,13 @@ def read_manifest(path: Path) -> list[Entry]:
     """
     if not path.is_file():
         raise RecipeError(f"there is no manifest at {path}")
+    try:
+        # Only a line feed ends a line: a caption may hold the other separators of Unicode.
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 ({error})") from None
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             entries.append(Entry.parse(_object(line, path, number), where=f"{path}:{number}"))
     if not entries:

@@ -83,4 +83,5 @@ def crops(
     chosen = rng.integers(0, len(clips), batch_size)
     levels = 10 ** rng.uniform(-1, 0, (batch_size, 1))
     batch = np.stack([crop(clips[i].waveform, n_samples, rng) for i in chosen])
-    return (2 * levels * batch).astype(np.float32)
+    loud: Float32[np.ndarray, "B N"] = (2 * levels * batch).astype(np.float32)
+    return loud

@@ -1,6 +1,7 @@
 """Training state on disk: written aside, renamed, read back without running any code."""
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,17 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Return the state saved last, or None where there is none."""
+    """Return the state saved last, or None where there is none.
+
+    Raises:
+        TrainingError: the file is damaged, or holds more than numbers.
+    """
     path = folder / FILE
     if not path.is_file():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"{path} cannot be read ({reason}); remove it to start anew") from None
     return state

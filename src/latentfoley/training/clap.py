@@ -190,11 +190,13 @@ class ClapTask:
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
         """Write how often a held-out sound is nearest to a caption of its own label."""
-        labels = sorted({label for clip in self.clips for label in clip.labels})
+        labels = sorted({label for clip in self.clips if clip.captions for label in clip.labels})
+        if not labels:
+            return
         captions = {label: self._captions_of(label) for label in labels}
         T = torch.stack([self.text.embed(captions[label]).mean(dim=0) for label in labels])
         right: dict[str, list[bool]] = {}
-        for clip in self.held_out:
+        for clip in (clip for clip in self.held_out if clip.labels):
             windows = cut_windows(torch.from_numpy(clip.waveform), self.recipe.front_end.n_samples)
             A = self.audio.embed_windows(windows[:1].to(self.device))
             guess = labels[int((A @ T.T).argmax())]

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from latentfoley.checkpoints.layout import read_vae, write_unet
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.config import Config, MelConfig, ScheduleConfig, UnetConfig
-from latentfoley.data.augment import draw_example
+from latentfoley.data.augment import mix
 from latentfoley.data.recordings import Clip, Samples, crop, generator, load_clips
 from latentfoley.diffusion import Schedule, diffusion_loss, guided
 from latentfoley.mel import log_mel
@@ -168,7 +168,10 @@ def _cached_latents(
                 return load_file(path)
     encoded = list(_encode(recipe, vae, device))
     names = ("mean", "std", "E")
-    data = {name: torch.stack(parts) for name, parts in zip(names, zip(*encoded, strict=True), strict=True)}
+    data = {
+        name: torch.stack(parts)
+        for name, parts in zip(names, zip(*encoded, strict=True), strict=True)
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(data, path, metadata={"key": key})
     return data
@@ -183,7 +186,10 @@ def _cache_key(recipe: DiffusionRecipe) -> str:
         recipe.data.manifest,
     ):
         digest.update(file.read_bytes())
-    settings = recipe.model_dump_json(include={"mel", "clip_frames", "variations", "mixes"})
+    run = {"seed": True, "steps": True}  # which decide the crops
+    settings = recipe.model_dump_json(
+        include={"mel": True, "clip_frames": True, "variations": True, "mixes": True, "run": run}
+    )
     digest.update(settings.encode())
     return digest.hexdigest()
 
@@ -211,4 +217,6 @@ def _variations(clips: list[Clip], recipe: DiffusionRecipe) -> Iterator[Samples]
         for _ in range(recipe.variations):
             yield crop(clip.waveform, n_samples, rng)
     for _ in range(recipe.mixes):
-        yield draw_example(clips, n_samples, 1.0, rng).waveform
+        pair = [clips[i].waveform for i in rng.integers(0, len(clips), 2)]
+        first, second = (crop(waveform, n_samples, rng) for waveform in pair)
+        yield mix(first, second, rng)

