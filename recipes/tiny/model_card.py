@@ -13,6 +13,10 @@ from typing import Any
 from latentfoley.data.manifest import Entry, read_manifest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "tiny"
+LICENCE_URLS = {
+    "CC0": "http://creativecommons.org/publicdomain/zero/1.0/",
+    "CC-BY": "http://creativecommons.org/licenses/by/3.0/",
+}
 SETS = (
     "held-out recordings",
     "the same through VAE and vocoder",
@@ -100,9 +104,11 @@ def speed(report: dict[str, Any]) -> str:
 def write_attribution(path: Path, entries: list[Entry]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "title", "author", "source_url", "licence", "split"])
+        writer.writerow(["path", "title", "author", "source_url", "licence", "licence_url", "split"])
         for e in entries:
-            writer.writerow([e.path, e.title, e.author, e.source_url, e.licence, e.split])
+            address = LICENCE_URLS[e.licence]
+            row = [e.path, e.title, e.author, e.source_url, e.licence, address, e.split]
+            writer.writerow(row)
 
 
 if __name__ == "__main__":

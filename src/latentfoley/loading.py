@@ -57,9 +57,9 @@ def find_folder(model: str, revision: str | None = None) -> Path:
     if model in EMBEDDED:
         return RESOURCES / model
     path = Path(model).expanduser()
-    if path.is_dir():
+    if model and path.is_dir():
         return path
-    if path.exists():
+    if model and path.exists():
         raise ModelError(f"{model} is a file; a model is a folder with model_index.json in it")
     if model.count("/") != 1 or model.startswith((".", "/", "~")):
         raise ModelError(

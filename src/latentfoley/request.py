@@ -87,9 +87,9 @@ class GenerationRequest(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else ""
             what = first["msg"].removeprefix("Value error, ")
-            given = reprlib.repr(first["input"])
-            shown = what if given in what else f"{what}, got {given}"
-            raise InputError(f"{name}: {shown}" if name else what) from None
+            if name and "unknown" not in what:
+                what = f"{what}, got {reprlib.repr(first['input'])}"
+            raise InputError(f"{name}: {what}" if name else what) from None
 
     @field_validator("prompts")
     @classmethod

@@ -45,6 +45,6 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0] or "it is empty"
         raise TrainingError(f"{path} cannot be read ({reason}); remove it to start anew") from None
     return state

@@ -116,9 +116,10 @@ def _resume(task: Task, folder: Path) -> int:
         for name, optimizer in task.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
     except (KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
         raise TrainingError(
-            f"the checkpoint in {folder} is of another model than the recipe describes; give the "
-            f"run another folder ({str(error).splitlines()[0]})"
+            f"the checkpoint in {folder} is of another model than the recipe describes ({reason}); "
+            "give the run another folder"
         ) from None
     return int(state["step"])
 

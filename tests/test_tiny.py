@@ -1,0 +1,91 @@
+"""The embedded model: complete, small, attributed, and measured as it is committed."""
+
+import csv
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import latentfoley
+from latentfoley.loading import RESOURCES, hash_weights
+
+TINY = RESOURCES / "tiny"
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks" / "tiny"
+FREE_LICENCES = {"CC0", "CC-BY"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return latentfoley.load("tiny")
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (TINY / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_it_is_at_most_96_megabytes():
+    assert sum(file.stat().st_size for file in TINY.rglob("*") if file.is_file()) <= 96_000_000
+
+
+def test_every_recording_behind_it_is_attributed_and_free():
+    recordings = rows("ATTRIBUTION.csv")
+    assert len(recordings) == 512
+    assert {row["licence"] for row in recordings} <= FREE_LICENCES
+    assert all(row["source_url"] and row["title"] for row in recordings)
+
+
+def test_no_source_is_both_trained_on_and_kept_out():
+    esc10 = [row for row in rows("ATTRIBUTION.csv") if row["path"].startswith("esc10/")]
+    by_split = {
+        split: {row["source_url"] for row in esc10 if row["split"] == split}
+        for split in ("train", "valid")
+    }
+    assert by_split["valid"]
+    assert not by_split["train"] & by_split["valid"]
+
+
+def test_the_prompts_that_measure_it_are_in_no_training_caption():
+    captions = tomllib.loads((ROOT / "recipes/tiny/captions.toml").read_text())["esc10"]
+    prompts = tomllib.loads((BENCHMARKS / "prompts.toml").read_text())
+    assert prompts.keys() == captions.keys()
+    known = {caption.lower() for some in captions.values() for caption in some}
+    assert not known & {prompt.lower() for some in prompts.values() for prompt in some}
+    assert all(len(set(some)) == 10 for some in prompts.values())
+
+
+@pytest.mark.parametrize("report", ["recognition", "reconstruction"])
+def test_its_figures_were_measured_on_these_weights(report):
+    measured = json.loads((BENCHMARKS / f"{report}.json").read_text())
+    assert measured["model_hash"] == hash_weights(TINY)
+
+
+def test_its_card_states_the_measured_figures():
+    card = (TINY / "MODEL_CARD.md").read_text(encoding="utf-8")
+    recognition = json.loads((BENCHMARKS / "recognition.json").read_text())
+    assert f"{recognition['from texts']['accuracy']:.1%}" in card
+    assert "<!--" not in card
+
+
+def test_a_prompt_makes_the_asked_number_of_samples_of_audible_sound(model):
+    (clip,) = model.generate("a dog barking", duration_s=5.0, steps=8)
+    assert clip.waveform.shape == (80_000,)
+    assert 0.02 < np.abs(clip.waveform).max() <= 1
+
+
+def test_it_hears_what_it_made(model):
+    """CLAP's audio tower puts a generated sound nearer to its own prompt than to another."""
+    texts = ["rain", "a rooster crowing"]
+    E = model.text.embed(texts)
+    for own, text in enumerate(texts):
+        (clip,) = model.generate(text, seed=1)
+        scores = E @ model.audio.embed(clip.waveform, clip.sample_rate)
+        assert int(scores.argmax()) == own
+
+
+def test_a_synonym_lands_beside_the_caption(model):
+    puppy, dog, rain = model.text.embed(["a puppy yapping", "a dog barking", "rain"])
+    assert puppy @ dog > puppy @ rain + 0.2
