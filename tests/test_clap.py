@@ -166,7 +166,7 @@ class TestFolders:
 
     def test_without_an_audio_tower(self, folder):
         shutil.rmtree(folder / "audio_encoder")
-        with pytest.raises(ModelError, match="no CLAP audio tower .audio_encoder/.: guiding by"):
+        with pytest.raises(ModelError, match=r"no CLAP audio tower .audio_encoder/.: guiding by"):
             AudioTower.load(folder)
 
     def test_with_damaged_weights(self, folder):
@@ -195,8 +195,9 @@ class TestFolders:
         torch.testing.assert_close(TextTower.load(folder).embed(["rain"]), E)
 
     def test_with_half_precision(self, folder):
-        from latentfoley.checkpoints.layout import as_half
         from safetensors.torch import load_file, save_file
+
+        from latentfoley.checkpoints.layout import as_half
 
         E = TextTower.load(folder).embed(["rain"])
         file = folder / "text_encoder" / "model.safetensors"

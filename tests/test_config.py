@@ -57,7 +57,11 @@ class TestErrors:
             (MelConfig, {"n_fft": "many"}, "n_fft: .*integer.*got 'many'"),
             (VaeConfig, {"scaling_factor": 0}, "scaling_factor: .*greater than 0, got 0"),
             (VaeConfig, {"block_channels": 8}, "block_channels: .*tuple, got 8"),
-            (VaeConfig, {"block_channels": (8, 20)}, "8 channels do not divide into 32 norm_groups"),
+            (
+                VaeConfig,
+                {"block_channels": (8, 20)},
+                "8 channels do not divide into 32 norm_groups",
+            ),
             (UnetConfig, {"block_channels": (64, 72)}, "72 channels do not divide into 32 norm"),
             (UnetConfig, {"heads": (1, 2)}, r"heads \(1, 2\) must have one entry per level"),
             (UnetConfig, {"heads": (1, 3, 3, 3)}, "256 channels do not divide into 3 heads"),

@@ -53,7 +53,9 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["tinny", "", "./nowhere", "/no/where", "a/b/c", "~/nowhere"])
     def test_a_name_that_is_none(self, name):
-        with pytest.raises(ModelError, match=f"there is no model '{name}': give a folder, a hub id"):
+        with pytest.raises(
+            ModelError, match=f"there is no model '{name}': give a folder, a hub id"
+        ):
             find_folder(name)
 
     def test_the_nearest_name_is_offered(self):
@@ -62,7 +64,7 @@ class TestNames:
 
     def test_the_hub_out_of_reach(self, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-        with pytest.raises(ModelError, match="'nobody/nothing' could not be fetched .* 'tiny'"):
+        with pytest.raises(ModelError, match=r"'nobody/nothing' could not be fetched .* 'tiny'"):
             find_folder("nobody/nothing")
 
 

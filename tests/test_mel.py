@@ -15,7 +15,9 @@ from signals import chirp, click, noise, tone
 
 FRAMINGS = ["trainer", "inference"]
 CONFIGS = {framing: MelConfig(framing=framing) for framing in FRAMINGS}
-SMALL = {framing: MelConfig(n_fft=64, hop_length=16, n_mels=8, framing=framing) for framing in FRAMINGS}
+SMALL = {
+    framing: MelConfig(n_fft=64, hop_length=16, n_mels=8, framing=framing) for framing in FRAMINGS
+}
 CENTRE = {"trainer": 80, "inference": 0}  # sample in the middle of frame 0
 
 
@@ -36,7 +38,9 @@ class TestFraming:
     def test_as_many_frames_as_promised(self, framing, n_samples):
         config = SMALL[framing]
         frames = log_mel(torch.zeros(1, n_samples), config).shape[-2]
-        assert frames == frame_count(n_samples, config) == n_samples // 16 + (framing == "inference")
+        assert (
+            frames == frame_count(n_samples, config) == n_samples // 16 + (framing == "inference")
+        )
 
     @pytest.mark.parametrize("framing", FRAMINGS)
     @pytest.mark.parametrize("frame", [10, 37, 60])

@@ -185,7 +185,9 @@ class TestCandidates:
             again = generate(record.prompt, index=record.index, candidate=record.candidate)
             same(again[0], clip)
 
-    def test_a_worse_clip_with_a_negative_score_still_loses(self, generate, micro_model, monkeypatch):
+    def test_a_worse_clip_with_a_negative_score_still_loses(
+        self, generate, micro_model, monkeypatch
+    ):
         scores = iter([-0.5, -0.1, -0.9])
         E = micro_model.text.embed(["rain"])[0]
         monkeypatch.setattr(micro_model.audio, "embed", lambda x, rate: next(scores) * E)

@@ -7,7 +7,8 @@ from torch.distributions import Normal, kl_divergence
 from latentfoley.config import VaeConfig
 from latentfoley.errors import InputError
 from latentfoley.presets import compression
-from latentfoley.vae import Vae, kl_divergence as our_kl_divergence
+from latentfoley.vae import Vae
+from latentfoley.vae import kl_divergence as our_kl_divergence
 from micro import VAE
 from weights import normal, randomise, relative_error
 

@@ -90,7 +90,9 @@ def main() -> None:
     arguments = parser.parse_args()
     model = latentfoley.load(arguments.model)
     clips = load_clips(arguments.manifest, arguments.data, "valid", model.config.mel.sample_rate)
-    long_enough = [clip for clip in clips if len(clip.waveform) >= model.config.mel.sample_rate // 2]
+    long_enough = [
+        clip for clip in clips if len(clip.waveform) >= model.config.mel.sample_rate // 2
+    ]
     waveforms = [normalise_peak(clip.waveform) for clip in long_enough]
     report = measure(model, waveforms) | {"model_hash": model.weights_hash}
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")

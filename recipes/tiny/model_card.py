@@ -104,7 +104,9 @@ def speed(report: dict[str, Any]) -> str:
 def write_attribution(path: Path, entries: list[Entry]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "title", "author", "source_url", "licence", "licence_url", "split"])
+        writer.writerow(
+            ["path", "title", "author", "source_url", "licence", "licence_url", "split"]
+        )
         for e in entries:
             address = LICENCE_URLS[e.licence]
             row = [e.path, e.title, e.author, e.source_url, e.licence, address, e.split]

@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PositiveFloat,
     PositiveInt,
     ValidationError,
     model_validator,
@@ -47,6 +48,8 @@ class Config(BaseModel):
             where = f" in [{'.'.join(path)}]" if path else ""
             return f"unknown key '{key}'{where}; {nearest(key, kind.model_fields)}"
         name = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "missing":
+            return f"{name}: {fault['msg']}"
         said = fault["msg"].removeprefix("Value error, ")
         return f"{name}: {said}, got {fault['input']!r}" if name else said
 
@@ -58,10 +61,10 @@ class MelConfig(Config):
     `inference`  on sample hop·i, N/hop + 1 frames: the front end of the AudioLDM inference package.
     """
 
-    sample_rate: int = 16_000
-    n_fft: int = 1024
-    hop_length: int = 160
-    n_mels: int = 64
+    sample_rate: PositiveInt = 16_000
+    n_fft: PositiveInt = 1024
+    hop_length: PositiveInt = 160
+    n_mels: PositiveInt = 64
     f_min_hz: float = 0.0
     f_max_hz: float = 8000.0
     framing: Literal["trainer", "inference"] = "trainer"
@@ -70,13 +73,13 @@ class MelConfig(Config):
 class ClapFrontEnd(Config):
     """What the audio tower hears: power mels in dB of windows of one fixed length."""
 
-    sample_rate: int = 48_000
-    n_fft: int = 1024
-    hop_length: int = 480
-    n_mels: int = 64
+    sample_rate: PositiveInt = 48_000
+    n_fft: PositiveInt = 1024
+    hop_length: PositiveInt = 480
+    n_mels: PositiveInt = 64
     f_min_hz: float = 50.0
     f_max_hz: float = 14_000.0
-    window_s: float = 10.0
+    window_s: PositiveFloat = 10.0
 
     @property
     def n_samples(self) -> int:
@@ -100,9 +103,9 @@ class ClapFrontEnd(Config):
 class VaeConfig(Config):
     """The first stage. Compression r = 2^(levels - 1) in time and in frequency."""
 
-    latent_channels: int = 8
-    block_channels: tuple[int, ...] = (128, 256, 512)
-    layers_per_block: int = 2
+    latent_channels: PositiveInt = 8
+    block_channels: tuple[PositiveInt, ...] = Field(default=(128, 256, 512), min_length=1)
+    layers_per_block: PositiveInt = 2
     norm_groups: PositiveInt = 32
     # z = scaling_factor · (sampled latent): brings the latent to unit variance.
     scaling_factor: float = Field(default=1.0, gt=0)
@@ -122,11 +125,11 @@ class UnetConfig(Config):
     """The denoiser ε_θ(z_n, n, E). `heads` gives the attention heads of each level;
     level 0 has no attention, so its entry is unused and kept only for the published layout."""
 
-    latent_channels: int = 8
-    block_channels: tuple[int, ...] = (128, 256, 384, 640)
-    layers_per_block: int = 2
+    latent_channels: PositiveInt = 8
+    block_channels: tuple[PositiveInt, ...] = Field(default=(128, 256, 384, 640), min_length=1)
+    layers_per_block: PositiveInt = 2
     heads: tuple[PositiveInt, ...] = (4, 8, 12, 20)
-    embedding_dim: int = 512
+    embedding_dim: PositiveInt = 512
     norm_groups: PositiveInt = 32
 
     @model_validator(mode="after")
@@ -149,14 +152,24 @@ def _require_groups(block_channels: tuple[int, ...], norm_groups: int) -> None:
 class VocoderConfig(Config):
     """The HiFi-GAN generator. The product of the rates is the hop length of the mel."""
 
-    n_mels: int = 64
-    sample_rate: int = 16_000
-    channels: int = 1024
-    upsample_rates: tuple[int, ...] = (5, 4, 2, 2, 2)
-    upsample_kernels: tuple[int, ...] = (16, 16, 8, 4, 4)
-    resblock_kernels: tuple[int, ...] = (3, 7, 11)
-    resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5),) * 3
+    n_mels: PositiveInt = 64
+    sample_rate: PositiveInt = 16_000
+    channels: PositiveInt = 1024
+    upsample_rates: tuple[PositiveInt, ...] = (5, 4, 2, 2, 2)
+    upsample_kernels: tuple[PositiveInt, ...] = (16, 16, 8, 4, 4)
+    resblock_kernels: tuple[PositiveInt, ...] = (3, 7, 11)
+    resblock_dilations: tuple[tuple[PositiveInt, ...], ...] = ((1, 3, 5),) * 3
     leaky_relu_slope: float = 0.1
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for one, other in (
+            ("upsample_rates", "upsample_kernels"),
+            ("resblock_kernels", "resblock_dilations"),
+        ):
+            if len(getattr(self, one)) != len(getattr(self, other)):
+                raise ValueError(f"{one} and {other} must have as many entries")
+        return self
 
 
 class ScheduleConfig(Config):

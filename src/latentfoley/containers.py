@@ -12,14 +12,13 @@ It does not know about samples: that is `audio.py`.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 import soundfile
 
-from latentfoley.errors import AudioFileError
+from latentfoley.errors import AudioFileError, nearest_files
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 768_000
 MAX_CHANNELS = 64  # seventh-order ambisonics
@@ -137,20 +136,13 @@ def _require_file(path: Path) -> None:
     if path.is_dir():
         raise AudioFileError(f"'{path}' is a folder; give one recording")
     if not path.exists():
-        raise AudioFileError(f"there is no file '{path}'.{_similar_files(path)}")
+        raise AudioFileError(f"there is no file '{path}'.{nearest_files(path)}")
     if not path.is_file():
         raise AudioFileError(f"'{path}' is a device or a pipe; give a file")
     if path.stat().st_size == 0:
         raise AudioFileError(f"'{path}' is empty (0 bytes)")
-
-
-def _similar_files(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f" The folder '{path.parent}' does not exist."
-    # Comparing names is slow; a folder of a million clips must not stall an error message.
-    names = [entry.name for entry in islice(path.parent.iterdir(), 2000)]
-    close = get_close_matches(path.name, names, n=3)
-    return f" Nearest there: {', '.join(close)}." if close else ""
+    if any("\ud800" <= character <= "\udfff" for character in str(path)):
+        raise AudioFileError(f"the name {str(path)!r} holds bytes that are not UTF-8; rename it")
 
 
 def _require_allowed(path: str | os.PathLike[str], file: OpenRecording) -> None:

@@ -14,6 +14,8 @@ A message says what happened, what was given, what is allowed and, for names, th
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
 
 
 class LatentFoleyError(Exception):
@@ -61,3 +63,13 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     close.sort(key=lambda option: sorted(option) != sorted(str(name)))
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return f"allowed: {', '.join(options)}.{hint}"
+
+
+def nearest_files(path: Path) -> str:
+    """Return the sentence that helps someone who mistyped a file's name; it begins with a space."""
+    if not path.parent.is_dir():
+        return f" The folder '{path.parent}' does not exist."
+    # Comparing names is slow; a folder of a million clips must not stall an error message.
+    names = [entry.name for entry in islice(path.parent.iterdir(), 2000)]
+    close = get_close_matches(path.name, names, n=3)
+    return f" Nearest there: {', '.join(close)}." if close else ""

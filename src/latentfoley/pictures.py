@@ -1,17 +1,23 @@
 """Pictures of sound: waveform and log-mel, one row per clip."""
 
+import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 
 from latentfoley.config import MelConfig
+from latentfoley.encoding import write_atomically
+from latentfoley.errors import InputError
 from latentfoley.mel import SILENCE, log_mel
 from latentfoley.notation import LogMel
 
 _BRIGHTEST = 2.0  # nats; a full-scale tone of 440 Hz
+_TITLE_CHARACTERS = 60  # what stands above a picture of 6 inches
 
 
 def plot_clips(
@@ -42,8 +48,7 @@ def plot_clips(
     for k, (waveform, title) in enumerate(zip(waveforms, titles, strict=True)):
         row, column = divmod(k, columns)
         _draw(axes[2 * row][column], axes[2 * row + 1][column], waveform, title, mel)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    _save(figure, path, dpi=100)
     pyplot.close(figure)
 
 
@@ -54,7 +59,8 @@ def _draw(
     picture = log_mel(torch.from_numpy(np.ascontiguousarray(waveform))[None], mel)[0, 0].T.numpy()
     upper.set_axis_on()  # type: ignore[attr-defined]
     upper.plot(np.linspace(0, duration_s, len(waveform)), waveform, linewidth=0.4)  # type: ignore[attr-defined]
-    upper.set(xlim=(0, duration_s), ylim=(-1, 1), yticks=[], xticks=[], title=title)  # type: ignore[attr-defined]
+    upper.set(xlim=(0, duration_s), ylim=(-1, 1), yticks=[], xticks=[])  # type: ignore[attr-defined]
+    upper.set_title(_one_line(title), parse_math=False)  # type: ignore[attr-defined]
     lower.set_axis_on()  # type: ignore[attr-defined]
     lower.imshow(  # type: ignore[attr-defined]
         picture,
@@ -90,6 +96,28 @@ def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
             )
             axis.set_axis_off()
     figure.suptitle(title)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
+    _save(figure, path, dpi=80)
     pyplot.close(figure)
+
+
+def _save(figure: Any, path: Path, *, dpi: int) -> None:
+    """Write a PNG whole or not at all; characters the font lacks are drawn as boxes.
+
+    Raises:
+        InputError: the place cannot be written to.
+    """
+    picture = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(picture, dpi=dpi, format="png")
+    try:
+        write_atomically(path, picture.getvalue())
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be written: {error.strerror or error}") from None
+
+
+def _one_line(text: str) -> str:
+    """Return a title that fits: on one line, without control characters, not too long."""
+    words = "".join(c if c.isprintable() else " " for c in text).split()
+    line = " ".join(words)
+    return line if len(line) <= _TITLE_CHARACTERS else f"{line[: _TITLE_CHARACTERS - 1]}…"

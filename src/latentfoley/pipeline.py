@@ -78,6 +78,8 @@ class Model:
 
     def run(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Clip]:
         """Yield each clip of a request as soon as it is done."""
+        if request.candidates > 1:
+            _ = self.audio  # a model without one says so now, not after the first clip
         E = self.embed(request)  # (prompts, D)
         E_uncond = self.text.embed([request.negative_prompt])
         jobs = [

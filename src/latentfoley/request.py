@@ -87,6 +87,8 @@ class GenerationRequest(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else ""
             what = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "finite_number":
+                what = "must be a finite number between {} and {}".format(*_RANGES[name])
             if name and "unknown" not in what:
                 what = f"{what}, got {reprlib.repr(first['input'])}"
             raise InputError(f"{name}: {what}" if name else what) from None
@@ -128,8 +130,10 @@ class GenerationRequest(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if bool(self.prompts) == (self.like is not None):
-            raise ValueError("give either prompts or a recording to be like, and not both")
+        if not self.prompts and self.like is None:
+            raise ValueError("there is no prompt; give either prompts or a recording to be like")
+        if self.prompts and self.like is not None:
+            raise ValueError("give prompts or a recording to be like, and not both")
         if self.eta > 0 and not SAMPLERS[self.sampler].takes_eta:
             raise ValueError(f"eta is a setting of ddim; {self.sampler} takes none")
         return self

@@ -98,7 +98,9 @@ class TestFaults:
     def test_a_missing_tensor_is_named(self, part):
         _, read, folder, file = part
         rewrite(file, lambda weights: dict(list(weights.items())[1:]))
-        with pytest.raises(ModelError, match="does not fit its config.json, 1 faults:\n  missing: "):
+        with pytest.raises(
+            ModelError, match=r"does not fit its config\.json, 1 faults:\n  missing: "
+        ):
             read(folder)
 
     def test_an_unexpected_tensor_is_named_with_its_nearest(self, part):
@@ -140,7 +142,7 @@ class TestFaults:
     def test_a_missing_file(self, part, name):
         _, read, folder, _ = part
         next(folder.glob(name)).unlink()
-        with pytest.raises(ModelError, match="is missing: .* is not a complete model folder"):
+        with pytest.raises(ModelError, match=r"is missing: .* is not a complete model folder"):
             read(folder)
 
     @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ class TestFaults:
     def test_a_schedule_of_another_kind(self, tmp_path, changes):
         layout.write_schedule(tmp_path, ScheduleConfig())
         change(tmp_path / "scheduler_config.json", **changes)
-        with pytest.raises(ModelError, match="only 'scaled_linear'|only 'epsilon'"):
+        with pytest.raises(ModelError, match=r"only 'scaled_linear'|only 'epsilon'"):
             layout.read_schedule(tmp_path)
 
 

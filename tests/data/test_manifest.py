@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from latentfoley.data.manifest import Entry, read_manifest, write_manifest
 from latentfoley.errors import RecipeError
 
-texts = st.text("aé雨\"\\\n\u2028\x85 ", max_size=12)
+texts = st.text('aé雨"\\\n\u2028\x85 ', max_size=12)
 entries = st.builds(
     Entry,
     path=texts.filter(bool),

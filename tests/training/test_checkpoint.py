@@ -38,7 +38,7 @@ def test_a_failed_write_leaves_the_old_one(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(TrainingError, match="No space left.*the previous one is intact"):
+    with pytest.raises(TrainingError, match=r"No space left.*the previous one is intact"):
         save_checkpoint(tmp_path, {"step": 2})
     assert load_checkpoint(tmp_path) == {"step": 1}
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
@@ -48,7 +48,7 @@ def test_a_failed_write_leaves_the_old_one(tmp_path, monkeypatch):
 def test_no_code_is_run(tmp_path):
     with (tmp_path / FILE).open("wb") as file:
         pickle.dump(Command(), file)
-    with pytest.raises(TrainingError, match="cannot be read .*remove it to start anew"):
+    with pytest.raises(TrainingError, match=r"cannot be read .*remove it to start anew"):
         load_checkpoint(tmp_path)
     torch.save({"step": Command()}, tmp_path / FILE)
     with pytest.raises(TrainingError, match="cannot be read"):

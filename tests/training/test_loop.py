@@ -170,7 +170,9 @@ class TestFailing:
         assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
 def test_precision_is_that_of_the_recipe(recipe, precision, dtype):
     with autocast(recipe(precision=precision), torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

@@ -20,7 +20,12 @@ def mel(real, made):
 @pytest.mark.parametrize("distance", [stft_distance, mel])
 class TestBoth:
     def test_equal_sounds_have_none(self, distance):
-        assert distance(batch(noise(0.2), tone(duration_s=0.2)), batch(noise(0.2), tone(duration_s=0.2))) == 0
+        assert (
+            distance(
+                batch(noise(0.2), tone(duration_s=0.2)), batch(noise(0.2), tone(duration_s=0.2))
+            )
+            == 0
+        )
 
     def test_the_sign_is_not_heard(self, distance):
         assert distance(batch(noise(0.2)), batch(-noise(0.2))) < 1e-5

@@ -305,7 +305,7 @@ def read_json(path: Path) -> Json:
         raise ModelError(f"{path} is missing: {path.parent} is not a complete model folder")
     try:
         values: Json = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON ({error})") from None
     if not isinstance(values, dict):
         raise ModelError(f"{path} is not a JSON object but a {type(values).__name__}")

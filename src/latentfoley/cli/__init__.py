@@ -4,6 +4,7 @@ Nothing heavy is imported until a command runs, so that `--help` answers at once
 """
 
 import sys
+import traceback
 
 import typer
 from rich.console import Console
@@ -24,17 +25,23 @@ app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
 app.add_typer(train.app, name="train")
 
-USER_MISTAKE, OUR_MISTAKE = 2, 1
+USER_MISTAKE, OUR_MISTAKE, INTERRUPTED = 2, 1, 130
 
 
-@app.callback(invoke_without_command=True)
-def _options(
-    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
-    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"latentfoley {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_print_version, help="Print the version."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -43,18 +50,19 @@ def main() -> None:
         app()
     except LatentFoleyError as error:
         _fail(error, USER_MISTAKE if isinstance(error, UserError) else OUR_MISTAKE)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped")
-        sys.exit(130)
+    except KeyboardInterrupt:  # outside a command; inside, typer exits with the same code
+        sys.exit(INTERRUPTED)
     except Exception as error:
         _fail(error, OUR_MISTAKE)
 
 
 def _fail(error: Exception, code: int) -> None:
     if "--debug" in sys.argv:
-        raise error
-    kind = "" if isinstance(error, LatentFoleyError) else f"{type(error).__name__}: "
-    hint = "" if code == USER_MISTAKE else "\nThis is a fault of ours; --debug shows where."
+        traceback.print_exception(error)
+    kind, hint = "", ""
+    if not isinstance(error, LatentFoleyError):
+        kind = f"{type(error).__name__}: "
+        hint = "\nThis is a fault of ours; --debug shows where."
     Console(stderr=True, soft_wrap=True, highlight=False).print(
         f"[bold red]error:[/] {_escape(kind + str(error))}{hint}"
     )

@@ -9,10 +9,11 @@ app = typer.Typer(help="Train the parts of a model from TOML recipes.", no_args_
 
 Recipe = Annotated[Path, typer.Argument(help="A TOML recipe; see recipes/.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; by default the fastest.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.command()
-def clap(recipe: Recipe, device: Device = None) -> None:
+def clap(recipe: Recipe, device: Device = None, debug: Debug = False) -> None:
     """Train a small CLAP on recordings with captions."""
     from latentfoley.training.clap import ClapRecipe, ClapTask
 
@@ -20,7 +21,7 @@ def clap(recipe: Recipe, device: Device = None) -> None:
 
 
 @app.command()
-def vae(recipe: Recipe, device: Device = None) -> None:
+def vae(recipe: Recipe, device: Device = None, debug: Debug = False) -> None:
     """Train the first stage on recordings."""
     from latentfoley.training.vae import VaeRecipe, VaeTask
 
@@ -28,7 +29,7 @@ def vae(recipe: Recipe, device: Device = None) -> None:
 
 
 @app.command()
-def vocoder(recipe: Recipe, device: Device = None) -> None:
+def vocoder(recipe: Recipe, device: Device = None, debug: Debug = False) -> None:
     """Train HiFi-GAN on recordings."""
     from latentfoley.training.vocoder import VocoderRecipe, VocoderTask
 
@@ -36,7 +37,7 @@ def vocoder(recipe: Recipe, device: Device = None) -> None:
 
 
 @app.command()
-def diffusion(recipe: Recipe, device: Device = None) -> None:
+def diffusion(recipe: Recipe, device: Device = None, debug: Debug = False) -> None:
     """Train the denoiser on recordings, without captions."""
     from latentfoley.training.diffusion import DiffusionRecipe, DiffusionTask
 
@@ -45,9 +46,10 @@ def diffusion(recipe: Recipe, device: Device = None) -> None:
 
 @app.command()
 def export(
-    runs: Annotated[Path, typer.Argument(help="Folder with the runs clap, vae, vocoder, diffusion.")],
+    runs: Annotated[Path, typer.Argument(help="Folder of the runs clap, vae, vocoder, diffusion.")],
     out: Annotated[Path, typer.Argument(help="Model folder to write; must not exist.")],
     half: Annotated[bool, typer.Option("--half", help="Store fp16, half the size.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Assemble finished runs into one model folder."""
     from latentfoley.training.export import export_model
@@ -57,10 +59,16 @@ def export(
 
 
 def _run(path: Path, recipe_kind: Any, task_kind: Any, device: str | None) -> None:
-    """Read the recipe, build the task and train; every run resumes from its last checkpoint."""
+    """Read the recipe, build the task and train; every run resumes from its last checkpoint.
+
+    Prints the folder of the trained component, or how to go on after a stop.
+    """
     from latentfoley.loading import choose_device
     from latentfoley.training.loop import train
     from latentfoley.training.recipe import read_recipe
 
     recipe = read_recipe(path, recipe_kind)
-    train(task_kind(recipe, choose_device(device)), recipe.run)
+    if not train(task_kind(recipe, choose_device(device)), recipe.run):
+        typer.echo(f"stopped, and saved in {recipe.run.folder}; the same command goes on", err=True)
+        raise typer.Exit(130)  # as after Ctrl-C
+    typer.echo(recipe.run.folder / "model")

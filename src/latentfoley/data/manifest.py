@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from latentfoley.config import Config
-from latentfoley.errors import RecipeError
+from latentfoley.errors import RecipeError, nearest_files
 
 
 class Entry(Config):
@@ -33,7 +33,7 @@ def read_manifest(path: Path) -> list[Entry]:
         RecipeError: the file is missing, empty, or a line is not a valid entry (with its number).
     """
     if not path.is_file():
-        raise RecipeError(f"there is no manifest at {path}")
+        raise RecipeError(f"there is no manifest at {path}.{nearest_files(path)}")
     try:
         # Only a line feed ends a line: a caption may hold the other separators of Unicode.
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -57,8 +57,9 @@ def write_manifest(path: Path, entries: list[Entry]) -> None:
 def _object(line: str, path: Path, number: int) -> dict[str, object]:
     try:
         value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise RecipeError(f"{path}:{number}: not JSON ({error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        said = getattr(error, "msg", error)
+        raise RecipeError(f"{path}:{number}: not JSON ({said})") from None
     if not isinstance(value, dict):
         raise RecipeError(f"{path}:{number}: expected a JSON object, got {type(value).__name__}")
     return value

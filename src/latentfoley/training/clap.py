@@ -161,23 +161,28 @@ class ClapTask:
         return features
 
     def _embed_captions(self, captions: list[str]) -> Embedding:
-        self._remember([caption for caption in captions if caption not in self.sentences])
+        for caption in captions:
+            if caption not in self.sentences:
+                self.sentences[caption] = self._encode(caption)
         vectors = torch.stack([self.sentences[caption] for caption in captions])
         noisy = vectors + self.recipe.sentence_noise * torch.randn_like(vectors)
         pooled = self.modules["pooler"](noisy.unsqueeze(1))
         return F.normalize(self.modules["projection"](pooled), dim=-1)
 
     @torch.no_grad()
-    def _remember(self, captions: list[str]) -> None:
-        """Keep the frozen encoder's vector (384) of captions not seen before."""
-        if not captions:
-            return
-        tokens = self.text.tokenizer(captions, padding=True, truncation=True, return_tensors="pt")
+    def _encode(self, caption: str) -> Tensor:
+        """Return the frozen encoder's vector (384) of a caption.
+
+        Alone, because the company in a batch changes the last digits, and a resumed run meets the
+        captions in other company.
+        """
+        tokens = self.text.tokenizer(caption, truncation=True, return_tensors="pt")
         output = self.text.model.text_model(  # type: ignore[operator]
             input_ids=tokens["input_ids"].to(self.device),
             attention_mask=tokens["attention_mask"].to(self.device),
         )
-        self.sentences |= dict(zip(captions, output.last_hidden_state[:, 0], strict=True))
+        vector: Tensor = output.last_hidden_state[0, 0]
+        return vector
 
     def _losses(self, A: Embedding, T: Embedding, examples: list[Example]) -> dict[str, Tensor]:
         logits = self.logits(A, T)

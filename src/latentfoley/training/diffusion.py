@@ -14,6 +14,7 @@ and kept beside the run, under a key made from the weights and settings they dep
 import copy
 import hashlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from rich.progress import track
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from latentfoley.checkpoints.layout import read_vae, write_unet
 from latentfoley.clap import AudioTower, TextTower
@@ -36,6 +38,8 @@ from latentfoley.samplers import make_plan, sample
 from latentfoley.training.loop import autocast
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.unet import Unet
+
+_CROPS_STREAM = 2200  # of the crops that are encoded; any number, fixed so that they are too
 
 Batch = tuple[Latent, Embedding, Tensor, Latent]
 
@@ -73,7 +77,7 @@ class DiffusionTask:
         text = TextTower.load(recipe.clap)
         self.E_empty = text.embed([""]).to(device)
         self.unet = Unet(recipe.model).to(device)
-        _start_at_zero(self.unet)
+        _start_as_identity(self.unet)
         self.ema = copy.deepcopy(self.unet).requires_grad_(False)
         self.modules: dict[str, nn.Module] = {"unet": self.unet, "ema": self.ema}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
@@ -83,7 +87,7 @@ class DiffusionTask:
     def step(self, step: int) -> dict[str, float]:
         """One denoising step on a batch of latents; the average follows."""
         z_0, E, n, eps = self._batch(step)
-        with autocast(self.recipe.run, self.device):
+        with autocast(self.recipe.run, self.device), _attention(self.device):
             per_clip = diffusion_loss(self.unet, z_0, E, n, eps, self.schedule)
         loss = (self._weights(n) * per_clip).mean()
         optimizer = self.optimizers["unet"]
@@ -142,11 +146,37 @@ class DiffusionTask:
         write_unet(folder / "unet", self.recipe.model, self.ema.state_dict())
 
 
-def _start_at_zero(unet: Unet) -> None:
-    """Let every residual branch begin as nothing, as the original network does."""
+def _attention(device: torch.device) -> AbstractContextManager[None]:
+    """On a CPU the fused attention's backward pass costs more than plain products: use those."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
+@torch.no_grad()
+def _start_as_identity(unet: Unet) -> None:
+    """Let the network begin as ε̂ = z_n, nearly right wherever there is much noise.
+
+    Every residual branch begins as nothing, as in the original network. Beyond that, the first
+    convolution copies z to two stretches of channels, as z and as -z, which the last skip carries
+    to the end; there SiLU(z) - SiLU(-z) = z. Finding this alone takes a small network a thousand
+    steps, in which its samples are noise: at n = 999 an error in ε̂ is 84 times that in ẑ_0.
+    """
     for name, parameter in unet.named_parameters():
         if ".conv2." in name or ".proj_out." in name or name.startswith("conv_out."):
             nn.init.zeros_(parameter)
+    C, m = unet.config.latent_channels, unet.config.block_channels[0]
+    if m < 2 * C:
+        return  # too narrow to carry both copies
+    identity = torch.eye(C)
+    both = torch.cat([identity, -identity])  # (2C, C)
+    unet.conv_in.weight[: 2 * C] = 0
+    unet.conv_in.weight[: 2 * C, :, 1, 1] = both
+    unet.conv_in.bias[: 2 * C] = 0  # type: ignore[index]
+    shortcut = unet.up_blocks[-1].resnets[-1].conv_shortcut  # type: ignore[index, union-attr]
+    shortcut.weight[: 2 * C] = 0
+    # Its input is the up path's m channels, then those of the first convolution.
+    shortcut.weight[: 2 * C, m : m + 2 * C, 0, 0] = torch.eye(2 * C)
+    shortcut.bias[: 2 * C] = 0
+    unet.conv_out.weight[:, : 2 * C, 1, 1] = both.T
 
 
 def _by_level(per_clip: Tensor, n: Tensor) -> dict[str, float]:
@@ -186,9 +216,14 @@ def _cache_key(recipe: DiffusionRecipe) -> str:
         recipe.data.manifest,
     ):
         digest.update(file.read_bytes())
-    run = {"seed": True, "steps": True}  # which decide the crops
     settings = recipe.model_dump_json(
-        include={"mel": True, "clip_frames": True, "variations": True, "mixes": True, "run": run}
+        include={
+            "mel": True,
+            "clip_frames": True,
+            "variations": True,
+            "mixes": True,
+            "run": {"seed"},
+        }
     )
     digest.update(settings.encode())
     return digest.hexdigest()
@@ -212,7 +247,7 @@ def _encode(
 def _variations(clips: list[Clip], recipe: DiffusionRecipe) -> Iterator[Samples]:
     """Yield crops of every recording, then mixes of two."""
     n_samples = recipe.clip_frames * recipe.mel.hop_length
-    rng = generator(recipe.run.seed, recipe.run.steps)
+    rng = generator(recipe.run.seed, _CROPS_STREAM)
     for clip in clips:
         for _ in range(recipe.variations):
             yield crop(clip.waveform, n_samples, rng)

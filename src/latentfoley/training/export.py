@@ -27,14 +27,14 @@ def export_model(runs: Path, out: Path, *, half: bool) -> int:
     """
     if out.exists():
         raise RecipeError(f"{out} exists already; give the name of a new folder")
+    sources = [(run, runs / run / "model" / part) for run, parts in PARTS.items() for part in parts]
+    for run, source in sources:
+        if not source.is_dir():
+            raise RecipeError(f"{source} is missing: has `latentfoley train {run}` finished?")
     aside = out.with_name(out.name + ".tmp")
     shutil.rmtree(aside, ignore_errors=True)
-    for run, parts in PARTS.items():
-        for part in parts:
-            source = runs / run / "model" / part
-            if not source.is_dir():
-                raise RecipeError(f"{source} is missing: has `latentfoley train {run}` finished?")
-            shutil.copytree(source, aside / part)
+    for _, source in sources:
+        shutil.copytree(source, aside / source.name)
     layout.write_schedule(aside / "scheduler", ScheduleConfig())
     layout.write_description(aside, MelConfig(), {})
     layout.write_index(aside, _tokenizer_class(aside))

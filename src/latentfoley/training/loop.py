@@ -41,8 +41,11 @@ class Task(Protocol):
         ...
 
 
-def train(task: Task, recipe: RunRecipe) -> None:
+def train(task: Task, recipe: RunRecipe) -> bool:
     """Run `task` from its last checkpoint to `recipe.steps`, then export it to `folder/model`.
+
+    Returns:
+        Whether it got there; False where it was stopped by a signal.
 
     Raises:
         TrainingError: a loss is no longer finite, or the disk refuses a checkpoint.
@@ -63,8 +66,9 @@ def train(task: Task, recipe: RunRecipe) -> None:
             if done % recipe.checkpoint_every == 0 or done == recipe.steps or stopped():
                 _save(task, recipe.folder, done)
             if stopped():
-                return
+                return False
     task.export(recipe.folder / "model")
+    return True
 
 
 def learning_rate_factor(step: int, recipe: RunRecipe) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from latentfoley.config import Config
-from latentfoley.errors import RecipeError
+from latentfoley.errors import RecipeError, nearest_files
 
 
 class DataRecipe(Config):
@@ -48,9 +48,9 @@ def read_recipe(path: Path, kind: type[R]) -> R:
         RecipeError: no such file, not TOML, an unknown or missing key, a value out of range.
     """
     if not path.is_file():
-        raise RecipeError(f"there is no recipe at {path}")
+        raise RecipeError(f"there is no recipe at {path}.{nearest_files(path)}")
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path} is not valid TOML: {error}") from None
     return kind.parse(values, where=str(path))

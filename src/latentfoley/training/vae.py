@@ -31,11 +31,12 @@ class VaeRecipe(Config):
     mel: MelConfig = MelConfig()
     model: VaeConfig
     # Frames in a training crop; every crop is cut from a random place of a random recording.
-    crop_frames: int = Field(default=128, ge=16)
+    # 24 are the fewest in which the discriminator finds a patch.
+    crop_frames: int = Field(default=128, ge=24)
     kl_weight: float = Field(default=0.015, ge=0)
     adversarial_weight: float = Field(default=0.5, ge=0)
     adversarial_start: int = Field(default=0, ge=0)
-    discriminator_channels: int = 64
+    discriminator_channels: int = Field(default=64, ge=4, multiple_of=4)
 
 
 class VaeTask:

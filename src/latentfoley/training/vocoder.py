@@ -39,7 +39,7 @@ class VocoderRecipe(Config):
     feature_matching_weight: float = 2.0
     stft_weight: float = Field(default=0.0, ge=0)
     adversarial_start: int = Field(default=0, ge=0)
-    discriminator_channels: int = 32
+    discriminator_channels: int = Field(default=32, ge=4, multiple_of=4)
     # A folder holding a trained `vae`: half of every batch then hears the VAE's reconstruction.
     vae: Path | None = None
 

@@ -1,0 +1,183 @@
+"""`latentfoley generate`: the files that are asked for, and the same ones every time."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from latentfoley.provenance import read_provenance
+from signals import tone
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def samples(path):
+    return soundfile.read(path, dtype="int16")[0]
+
+
+def names(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
+class TestFiles:
+    def test_one_prompt_makes_one_file_in_out(self, generate, tmp_path):
+        end = generate("a dog barking, far away!")
+        assert end == (0, "out/000-a-dog-barking-far-away.wav  0.2 s\n", "")
+        waveform = samples(tmp_path / "out" / "000-a-dog-barking-far-away.wav")
+        assert waveform.shape == (3200,)
+        assert np.abs(waveform).max() > 0
+
+    @pytest.mark.parametrize(
+        ("format_", "kind"), [("wav", "WAV"), ("flac", "FLAC"), ("ogg", "OGG"), ("mp3", "MP3")]
+    )
+    def test_every_format(self, generate, tmp_path, format_, kind):
+        assert generate("rain", "--format", format_).code == 0
+        path = tmp_path / "out" / f"000-rain.{format_}"
+        assert (soundfile.info(path).format, soundfile.info(path).frames) == (kind, 3200)
+        assert read_provenance(path).prompt == "rain"
+
+    def test_every_clip_of_every_prompt_has_its_number(self, generate, tmp_path):
+        end = generate("rain", "the sea", "-n", 2, "-o", "sounds")
+        written = ["000-rain.wav", "001-rain.wav", "002-the-sea.wav", "003-the-sea.wav"]
+        assert end.out.split("  0.2 s\n") == [*(f"sounds/{name}" for name in written), ""]
+        assert names(tmp_path / "sounds") == written
+        clips = [samples(tmp_path / "sounds" / name).tobytes() for name in written]
+        assert len(set(clips)) == 4
+
+    @pytest.mark.parametrize("name", ["dog.wav", "deep/er/dog.flac", "DOG.WAV"])
+    def test_one_clip_takes_the_name_of_a_file(self, generate, tmp_path, name):
+        end = generate("a dog", "-o", name)
+        assert end == (0, f"{name}  0.2 s\n", "")
+        assert samples(tmp_path / name).shape == (3200,)
+
+    def test_a_folder_may_have_a_dot_in_its_name(self, generate, tmp_path):
+        (tmp_path / "old.wav").mkdir()
+        for folder in ("v1.2", "old.wav"):
+            assert generate("rain", "-o", folder).code == 0
+            assert names(tmp_path / folder) == ["000-rain.wav"]
+
+    @pytest.mark.parametrize(
+        ("prompt", "name"),
+        [
+            ("雨が窓を叩く音", "000-雨が窓を叩く音.wav"),
+            ("../../etc/passwd", "000-etc-passwd.wav"),
+            ("?!", "000-sound.wav"),
+            ("--help", "000-help.wav"),
+            ("w" * 2000, f"000-{'w' * 40}.wav"),
+            ("a\nb\tc\x1bd\x00", "000-a-b-c-d.wav"),
+        ],
+    )
+    def test_any_prompt_makes_a_safe_name(self, generate, tmp_path, prompt, name):
+        assert generate("--", prompt).code == 0
+        assert names(tmp_path / "out") == [name]
+        assert read_provenance(tmp_path / "out" / name).prompt == prompt
+
+    def test_a_folder_whose_name_is_no_text(self, generate):
+        assert generate("rain", "-o", "o\udcff").code == 0
+
+
+class TestPlot:
+    @pytest.mark.parametrize("prompt", ["rain", "雨 🐕", "$_$ \\frac", "a\nb\x1b", "w " * 900])
+    def test_a_picture_beside_the_file(self, generate, tmp_path, prompt):
+        assert generate("-o", "it.wav", "--plot", prompt) == (0, "it.wav  0.2 s\n", "")
+        assert (tmp_path / "it.png").read_bytes().startswith(PNG)
+        assert names(tmp_path) == ["it.png", "it.wav"]
+
+    def test_a_place_it_cannot_go(self, generate, tmp_path):
+        (tmp_path / "it.png").mkdir()
+        end = generate("rain", "-o", "it.wav", "--plot")
+        assert (end.code, end.err) == (2, "error: 'it.png' cannot be written: Is a directory\n")
+        assert names(tmp_path) == ["it.png", "it.wav"]
+
+
+class TestJson:
+    def test_one_object_a_line(self, generate, tmp_path, micro_model):
+        end = generate("rain", "雨", "-n", 2, "--seed", 7, "--json")
+        assert (end.code, end.err) == (0, "")
+        records = [json.loads(line) for line in end.out.splitlines()]
+        assert [record["index"] for record in records] == [0, 1, 2, 3]
+        assert [record["prompt"] for record in records] == ["rain", "rain", "雨", "雨"]
+        for record in records:
+            assert record["seed"] == 7
+            assert record["score"] is None
+            assert record["ai_generated"] is True
+            assert record["model_hash"] == micro_model.weights_hash
+            path = tmp_path / record["path"]
+            assert read_provenance(path).to_record().items() <= record.items()
+
+    def test_the_score_of_the_best_candidate(self, generate):
+        (line,) = generate("rain", "--candidates", 3, "--json").out.splitlines()
+        record = json.loads(line)
+        assert -1 <= record["score"] <= 1
+        assert record["candidate"] in range(3)
+        assert f"  CLAP {record['score']:.3f}\n" in generate("rain", "--candidates", 3).out
+
+
+class TestFrom:
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("p.csv", 'id,prompt\n1,rain\n2,"the sea, far"\n'),
+            ("p.CSV", '\ufeffprompt\r\nrain\r\n"the sea, far"\r\n'),
+            ("p.jsonl", '{"prompt": "rain"}\n\n{"id": 2, "prompt": "the sea, far"}'),
+            ("p.jsonl", '\ufeff{"prompt": "rain"}\r\n{"prompt": "the sea, far"}\r\n'),
+        ],
+    )
+    def test_prompts_of_a_file(self, generate, tmp_path, name, text):
+        (tmp_path / name).write_bytes(text.encode())
+        assert generate("--from", name).code == 0
+        assert names(tmp_path / "out") == ["000-rain.wav", "001-the-sea-far.wav"]
+
+    def test_they_follow_those_of_the_command(self, generate, tmp_path):
+        (tmp_path / "p.csv").write_text("prompt\nrain\n")
+        assert generate("the sea", "--from", "p.csv").code == 0
+        assert names(tmp_path / "out") == ["000-the-sea.wav", "001-rain.wav"]
+
+    def test_only_a_line_feed_ends_a_line(self, generate, tmp_path):
+        (tmp_path / "p.jsonl").write_text('{"prompt": "rain\u2028sea"}\n')
+        assert generate("--from", "p.jsonl").code == 0
+        assert names(tmp_path / "out") == ["000-rain-sea.wav"]
+
+
+class TestSameSounds:
+    def test_index_makes_one_of_many_again(self, generate, tmp_path):
+        assert generate("rain", "-n", 4, "--seed", 5).code == 0
+        assert generate("rain", "--index", 2, "--seed", 5, "-o", "again").code == 0
+        again = samples(tmp_path / "again" / "002-rain.wav")
+        assert np.array_equal(again, samples(tmp_path / "out" / "002-rain.wav"))
+
+    def test_the_seed_decides(self, generate, tmp_path):
+        for seed, out in ((1, "a.wav"), (1, "b.wav"), (2, "c.wav")):
+            assert generate("rain", "--seed", seed, "-o", out).code == 0
+        a, b, c = (samples(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav"))
+        assert np.array_equal(a, b)
+        assert not np.array_equal(a, c)
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["--sampler", "ddim"],
+            ["--guidance", 6],
+            ["--steps", 3],
+            ["--negative-prompt", "a dog"],
+            ["--index", 1],
+            ["--candidate", 1],
+            ["--spacing", "uniform"],
+        ],
+    )
+    def test_no_option_is_lost_on_the_way(self, generate, tmp_path, words):
+        assert generate("rain", "-o", "plain.wav").code == 0
+        assert generate("rain", "-o", "other.wav", *words).code == 0
+        plain, other = samples(tmp_path / "plain.wav"), samples(tmp_path / "other.wav")
+        assert not np.array_equal(plain, other)
+
+
+class TestLike:
+    def test_eight_channels_at_192_khz(self, generate, tmp_path):
+        tones = [tone(200 * (1 + k), 0.2, 192_000) for k in range(8)]
+        soundfile.write(tmp_path / "wide.wav", np.stack(tones, axis=1), 192_000)
+        end = generate("--like", "wide.wav")
+        assert end == (0, "out/000-like-wide.wav  0.2 s\n", "")
+        guide = read_provenance(tmp_path / "out" / "000-like-wide.wav").like
+        assert (guide.file, len(guide.sha256)) == ("wide.wav", 64)

@@ -1,0 +1,97 @@
+"""Training of the first stage on four recordings."""
+
+import math
+
+import pytest
+import torch
+
+from latentfoley.checkpoints.layout import read_vae
+from latentfoley.mel import log_mel
+from latentfoley.training.loop import train
+from latentfoley.training.vae import VaeRecipe, VaeTask
+from micro import VAE
+from tasks import assert_same_weights, run_recipe, unbroken_and_resumed
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def recipe(recordings, tmp_path):
+    """A recipe for the micro model; keywords change it."""
+
+    def recipe(folder="run", run=None, **changes):
+        values = {
+            "run": run_recipe(tmp_path / folder, **(run or {})),
+            "data": {"manifest": recordings, "folder": recordings.parent},
+            "model": VAE.model_dump(),
+            "crop_frames": 24,
+            "discriminator_channels": 4,
+        }
+        return VaeRecipe.parse(values | changes, where="test")
+
+    return recipe
+
+
+def make(recipe):
+    return VaeTask(recipe, CPU)
+
+
+def test_the_adversary_joins_when_it_is_told_to(recipe):
+    task = make(recipe(adversarial_start=1))
+    judge = [p.clone() for p in task.judge.parameters()]
+    assert set(task.step(0)) == {"l1", "kl"}
+    assert all(torch.equal(p, q) for p, q in zip(task.judge.parameters(), judge, strict=True))
+    losses = task.step(1)
+    assert set(losses) == {"l1", "kl", "fooling", "judge"}
+    assert all(math.isfinite(value) for value in losses.values())
+    assert not torch.equal(next(task.judge.parameters()), judge[0])
+
+
+def test_the_reconstruction_improves(recipe):
+    task = make(recipe(adversarial_start=10**6))
+    for group in task.optimizers["vae"].param_groups:
+        group["lr"] = 3e-3
+    losses = [task.step(0)["l1"] for _ in range(25)]  # the same batch every time
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_the_adaptive_weight_evens_the_gradients(recipe):
+    task = make(recipe(adversarial_weight=0.5))
+    last = task.vae.decoder.conv_out.weight
+    size = float(last.detach().norm())
+    l1, fooling = (3 * last).square().sum(), 5 * last.sum()
+    weight = task._adaptive_weight(l1, fooling)
+    of_l1, of_fooling = 18 * size, 5 * last.numel() ** 0.5
+    assert float(weight) == pytest.approx(0.5 * of_l1 / of_fooling, rel=1e-3)
+    assert not weight.requires_grad
+
+
+def test_it_resumes_bit_for_bit(recipe):
+    assert_same_weights(*unbroken_and_resumed(make, recipe))
+
+
+def test_half_precision_is_finite(recipe):
+    losses = make(recipe(run={"precision": "bf16"})).step(0)
+    assert all(math.isfinite(value) for value in losses.values())
+
+
+def test_the_exported_latent_has_unit_variance(recipe):
+    task = make(recipe())
+    train(task, task.recipe.run)
+    vae = read_vae(task.recipe.run.folder / "model" / "vae")
+    assert not vae.training
+    variances = []
+    for clip in task.clips:
+        X = log_mel(torch.from_numpy(clip.waveform[:15_360] / 2)[None], task.recipe.mel)
+        with torch.no_grad():
+            mean, logvar = vae.posterior(X[:, :, : X.shape[2] // 4 * 4])
+        variances.append((mean.square() + logvar.exp()).mean())
+    variance = vae.config.scaling_factor**2 * float(torch.stack(variances).mean())
+    assert variance == pytest.approx(1, rel=0.3)  # other crops than those it was measured on
+
+
+def test_a_preview_is_a_picture(recipe, tmp_path):
+    make(recipe()).preview(tmp_path / "previews", 7)
+    (picture,) = (tmp_path / "previews").iterdir()
+    assert picture.name == "0000007.png"
+    assert picture.read_bytes()[:4] == b"\x89PNG"

@@ -1,0 +1,96 @@
+"""Training of HiFi-GAN on four recordings."""
+
+import math
+
+import pytest
+import torch
+
+from latentfoley.checkpoints.layout import read_vocoder
+from latentfoley.mel import log_mel
+from latentfoley.training.loop import train
+from latentfoley.training.vocoder import VocoderRecipe, VocoderTask
+from micro import VOCODER
+from tasks import assert_same_weights, run_recipe, unbroken_and_resumed
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def recipe(recordings, tmp_path):
+    """A recipe for the micro model; keywords change it."""
+
+    def recipe(folder="run", run=None, **changes):
+        values = {
+            "run": run_recipe(tmp_path / folder, **(run or {})),
+            "data": {"manifest": recordings, "folder": recordings.parent},
+            "model": VOCODER.model_dump(),
+            "segment_frames": 8,
+            "discriminator_channels": 4,
+        }
+        return VocoderRecipe.parse(values | changes, where="test")
+
+    return recipe
+
+
+def make(recipe):
+    return VocoderTask(recipe, CPU)
+
+
+def test_the_adversaries_join_when_they_are_told_to(recipe):
+    task = make(recipe(adversarial_start=1))
+    assert set(task.step(0)) == {"mel", "stft"}
+    losses = task.step(1)
+    assert set(losses) == {"mel", "stft", "judge", "fooling", "features"}
+    assert all(math.isfinite(value) for value in losses.values())
+
+
+def test_the_sound_improves(recipe):
+    task = make(recipe(adversarial_start=10**6, stft_weight=1.0))
+    for group in task.optimizers["vocoder"].param_groups:
+        group["lr"] = 2e-3
+    losses = [task.step(0)["mel"] for _ in range(25)]  # the same batch every time
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_it_hears_its_own_segments(recipe):
+    task = make(recipe())
+    real, X = task._batch(0)
+    assert real.shape == (2, 8 * 160)
+    torch.testing.assert_close(X, log_mel(real, task.recipe.mel))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_half_of_a_batch_may_come_from_a_vae(recipe, micro_model_folder, batch_size):
+    task = make(recipe(vae=micro_model_folder, run={"batch_size": batch_size}))
+    real, X = task._batch(0)
+    heard = log_mel(real, task.recipe.mel)
+    changed = [not torch.equal(x, y) for x, y in zip(X, heard, strict=True)]
+    half = batch_size // 2
+    assert changed == [True] * half + [False] * (batch_size - half)
+    assert not X.requires_grad
+    assert "vae" not in task.modules
+    assert math.isfinite(task.step(0)["mel"])
+
+
+def test_it_resumes_bit_for_bit(recipe):
+    assert_same_weights(*unbroken_and_resumed(make, recipe))
+
+
+def test_half_precision_is_finite(recipe):
+    losses = make(recipe(run={"precision": "bf16"})).step(0)
+    assert all(math.isfinite(value) for value in losses.values())
+
+
+def test_what_is_exported_makes_the_same_sound(recipe):
+    task = make(recipe(run={"steps": 1}))
+    train(task, task.recipe.run)
+    vocoder = read_vocoder(task.recipe.run.folder / "model" / "vocoder")
+    X = log_mel(torch.from_numpy(task.clips[0].waveform[:3200])[None], task.recipe.mel)
+    with torch.no_grad():
+        torch.testing.assert_close(vocoder(X), task.vocoder(X))
+
+
+def test_previews_are_sounds_and_a_picture(recipe, tmp_path):
+    make(recipe()).preview(tmp_path / "previews", 7)
+    names = sorted(path.name for path in (tmp_path / "previews").iterdir())
+    assert names == ["0000007-click.wav", "0000007.png"]
