@@ -37,7 +37,7 @@ tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, fro
 	$(BIN)/latentfoley train clap recipes/tiny/clap.toml
 	$(BIN)/latentfoley train vocoder recipes/tiny/vocoder.toml
 	$(BIN)/latentfoley train diffusion recipes/tiny/diffusion.toml
-	$(BIN)/latentfoley train export runs/tiny runs/tiny/model --half
+	$(BIN)/latentfoley train export runs/tiny runs/tiny/model --half --phase-iterations 16
 
 runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/manifest.py recipes/tiny/captions.toml
 	$(BIN)/python recipes/tiny/manifest.py $(DATA) $@

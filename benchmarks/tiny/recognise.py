@@ -21,9 +21,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the classifier is a script beside this folder
 
-from classifier import CLASSES, classify, load_classifier, wilson_interval
-
 import latentfoley
+from classifier import CLASSES, classify, load_classifier, wilson_interval
 from latentfoley.data.recordings import Clip, load_clips
 from latentfoley.mel import log_mel
 from latentfoley.pictures import plot_clips
@@ -67,8 +66,8 @@ def resynthesise(model: latentfoley.Model, waveform: np.ndarray) -> np.ndarray:
     r = model.config.vae.compression
     X = log_mel(torch.from_numpy(waveform)[None], model.config.mel)
     X = X[:, :, : X.shape[2] // r * r]
-    made = model.vocoder(model.vae.decode(model.vae.encode(X)))[0]
-    return made.numpy()
+    made: np.ndarray = model.vocode(model.vae.decode(model.vae.encode(X)))[0].numpy()
+    return made
 
 
 def score(judge: Callable[[list[np.ndarray]], list[str]], waveforms: Waveforms) -> dict[str, Any]:

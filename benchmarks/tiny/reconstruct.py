@@ -18,7 +18,7 @@ from torch import Tensor
 import latentfoley
 from latentfoley.audio import normalise_peak
 from latentfoley.data.recordings import load_clips
-from latentfoley.mel import log_mel, magnitude, mel_filters
+from latentfoley.mel import log_mel
 from latentfoley.training.spectral import mel_distance, stft_distance
 
 HERE = Path(__file__).parent
@@ -26,29 +26,16 @@ ITERATIONS = 32  # of Griffin-Lim
 DRAWS = 2000  # of the bootstrap
 
 
-def griffin_lim(X: Tensor, model: latentfoley.Model) -> Tensor:
-    """Invert a log-mel: pseudo-inverse of the filters, then Griffin & Lim 1984 for the phase."""
-    mel = model.config.mel
-    spectrum = (torch.linalg.pinv(mel_filters(mel)) @ X[:, 0].exp().transpose(1, 2)).clamp(min=0)
-    window = torch.hann_window(mel.n_fft)
-    settings = {"n_fft": mel.n_fft, "hop_length": mel.hop_length, "window": window}
-    phase = torch.exp(2j * torch.pi * torch.rand(spectrum.shape, generator=torch.manual_seed(0)))
-    length = mel.hop_length * (X.shape[2] - 1)
-    for _ in range(ITERATIONS):
-        waveform = torch.istft(spectrum * phase, **settings, length=length)
-        phase = torch.exp(1j * torch.stft(waveform, **settings, return_complex=True).angle())
-    waveform = torch.istft(spectrum * phase, **settings, length=length)
-    # `istft` counts frames from sample 0, the trainer's framing from half a hop further on.
-    return torch.nn.functional.pad(waveform, (mel.hop_length // 2, mel.hop_length // 2))
-
-
 @torch.no_grad()
 def measure(model: latentfoley.Model, waveforms: list[np.ndarray]) -> dict[str, dict[str, object]]:
     """Return each path's figures: what comes back of a recording, and how far it is."""
     paths: dict[str, Callable[[Tensor], Tensor]] = {
         "vocoder": model.vocoder,
-        "Griffin-Lim": lambda X: griffin_lim(X, model),
-        "VAE + vocoder": lambda X: model.vocoder(model.vae.decode(model.vae.encode(X))),
+        "Griffin-Lim": lambda X: griffin_lim(X, model.config.mel, iterations=ITERATIONS),
+        "vocoder, phases mended": model.vocode,
+        "VAE + vocoder, phases mended": lambda X: model.vocode(
+            model.vae.decode(model.vae.encode(X))
+        ),
     }
     mels: dict[str, list[float]] = {"VAE": []} | {name: [] for name in paths}
     stfts: dict[str, list[float]] = {name: [] for name in paths}

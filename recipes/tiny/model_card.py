@@ -78,7 +78,13 @@ def classifier(report: dict[str, Any]) -> str:
 
 def reconstruction(report: dict[str, Any]) -> str:
     rows = ["| path | log-mel L1, nats | multi-resolution STFT |", "| --- | --- | --- |"]
-    for name in ("VAE", "vocoder", "Griffin-Lim", "VAE + vocoder"):
+    for name in (
+        "VAE",
+        "vocoder",
+        "vocoder, phases mended",
+        "Griffin-Lim",
+        "VAE + vocoder, phases mended",
+    ):
         figures = report[name]
         cells = [cell(figures.get(key)) for key in ("log_mel_l1_nats", "multi_resolution_stft")]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")

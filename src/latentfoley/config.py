@@ -178,6 +178,8 @@ class ScheduleConfig(Config):
     n_train_steps: int = Field(default=1000, ge=1)
     beta_start: float = 0.0015
     beta_end: float = 0.0195
+    # What the network predicts: the noise (the published models), or v = α ε - σ z_0.
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
 
 
 class ModelConfig(Config):
@@ -188,3 +190,5 @@ class ModelConfig(Config):
     unet: UnetConfig = UnetConfig()
     vocoder: VocoderConfig = VocoderConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    # Fast Griffin-Lim iterations that mend the vocoder's phases; 0 is the vocoder alone.
+    phase_iterations: int = Field(default=0, ge=0, le=1000)

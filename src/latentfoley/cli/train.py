@@ -49,12 +49,15 @@ def export(
     runs: Annotated[Path, typer.Argument(help="Folder of the runs clap, vae, vocoder, diffusion.")],
     out: Annotated[Path, typer.Argument(help="Model folder to write; must not exist.")],
     half: Annotated[bool, typer.Option("--half", help="Store fp16, half the size.")] = False,
+    phase_iterations: Annotated[
+        int, typer.Option(help="Griffin-Lim iterations that mend the vocoder's phases.")
+    ] = 0,
     debug: Debug = False,
 ) -> None:
     """Assemble finished runs into one model folder."""
     from latentfoley.training.export import export_model
 
-    size = export_model(runs, out, half=half)
+    size = export_model(runs, out, half=half, phase_iterations=phase_iterations)
     typer.echo(f"{out}  {size / 1e6:.1f} MB")
 
 
