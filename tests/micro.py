@@ -6,7 +6,6 @@ from pathlib import Path
 from latentfoley.checkpoints import layout
 from latentfoley.config import (
     ClapFrontEnd,
-    MelConfig,
     ScheduleConfig,
     UnetConfig,
     VaeConfig,
@@ -73,7 +72,7 @@ def write_model_folder(folder: Path) -> Path:
     tokenizer().save_pretrained(folder / "tokenizer")
     audio_model().save_pretrained(folder / "audio_encoder")
     layout.write_front_end(folder / "feature_extractor", FRONT_END)
-    layout.write_description(folder, MelConfig(), {"name": "micro"})
+    layout.write_description(folder, layout.Description())
     written = json.loads((folder / "tokenizer" / "tokenizer_config.json").read_text())
     layout.write_index(folder, written["tokenizer_class"])
     return folder

@@ -11,10 +11,12 @@ from latentfoley.diffusion import (
     Schedule,
     add_noise,
     diffusion_loss,
+    from_velocity,
     guide,
     guided,
     predict_eps,
     predict_z0,
+    velocity,
 )
 from latentfoley.errors import InputError
 
@@ -253,3 +255,19 @@ def test_guidance_that_is_no_number_is_refused(w):
     _, _, E, E_uncond = guidance_inputs()
     with pytest.raises(InputError, match="finite"):
         guided(linear_denoiser, E, E_uncond, w)
+
+
+@pytest.mark.parametrize("n", [0.0, 250.0, 999.0])
+def test_a_network_that_predicts_velocity_predicts_noise(n):
+    z_0, eps = torch.randn(2, 3, 4, 8, 8, generator=torch.manual_seed(0), dtype=torch.float64)
+    v = velocity(z_0, eps, n, SCHEDULE)
+    z_n = add_noise(z_0, eps, n, SCHEDULE)
+    denoiser = from_velocity(lambda z, n, E: v, SCHEDULE)
+    eps_hat = denoiser(z_n, torch.full((3,), n), torch.zeros(3, 4))
+    torch.testing.assert_close(eps_hat, eps)
+
+
+def test_velocity_is_noise_where_there_is_none_and_the_sound_where_there_is_nothing_else():
+    z_0, eps = torch.randn(2, 1, 4, 8, 8, generator=torch.manual_seed(0), dtype=torch.float64)
+    assert (velocity(z_0, eps, -1.0, SCHEDULE) - eps).abs().max() == 0
+    assert (velocity(z_0, eps, 999.0, SCHEDULE) + z_0).abs().max() < 0.1

@@ -156,6 +156,29 @@ def predict_eps(
     return (z_n - alpha * z_0) / sigma
 
 
+def velocity(z_0: Latent, eps: Latent, n: Int[Tensor, "B"] | float, schedule: Schedule) -> Latent:
+    """Return v = α_n ε − σ_n z_0, which is the noise at n = 0 and −z_0 at pure noise.
+
+    A network that predicts v learns what a sound is like from the noisiest steps, where ε is
+    nearly z_n itself and teaches little.                   [Salimans & Ho 2022, appendix D]
+    """
+    alpha, sigma = _alpha_sigma(n, schedule, z_0)
+    return alpha * eps - sigma * z_0
+
+
+def from_velocity(denoiser: ConditionalDenoiser, schedule: Schedule) -> ConditionalDenoiser:
+    """Return ε_θ of a network that predicts v: ε̂ = α_n v̂ + σ_n z_n.
+
+    The map is affine in v̂, so guidance may come before or after it.
+    """
+
+    def eps_hat(z_n: Latent, n: Real[Tensor, "B"], E: Embedding) -> Latent:
+        alpha, sigma = _alpha_sigma(float(n[0]), schedule, z_n)
+        return alpha * denoiser(z_n, n, E) + sigma * z_n
+
+    return eps_hat
+
+
 def diffusion_loss(
     denoiser: ConditionalDenoiser,
     z_0: Latent,
@@ -163,6 +186,8 @@ def diffusion_loss(
     n: Int[Tensor, "B"],
     eps: Latent,
     schedule: Schedule,
+    *,
+    target: Latent | None = None,
 ) -> Float[Tensor, "B"]:
     """Return ‖ε − ε_θ(z_n, n, E)‖² of each clip, as a mean over channels, frames and bins.
 
@@ -176,9 +201,11 @@ def diffusion_loss(
         n: training steps, uniform over 0 … N - 1.
         eps: standard normal of z_0's shape.
         schedule: the noise schedule.
+        target: what the network is to predict; None is ε.
     """
     z_n = add_noise(z_0, eps, n, schedule)
-    return (eps - denoiser(z_n, n, E)).square().mean(dim=(1, 2, 3))  # (B,)
+    wanted = eps if target is None else target
+    return (wanted - denoiser(z_n, n, E)).square().mean(dim=(1, 2, 3))  # (B,)
 
 
 def guide(eps_uncond: Latent, eps_cond: Latent, w: float) -> Latent:

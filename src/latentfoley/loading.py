@@ -34,10 +34,15 @@ def load(
     where = choose_device(device)
     folder = find_folder(str(model), revision)
     unet, vae = layout.read_unet(folder / "unet"), layout.read_vae(folder / "vae")
-    vocoder, mel = layout.read_vocoder(folder / "vocoder"), layout.read_mel(folder)
+    vocoder, about = layout.read_vocoder(folder / "vocoder"), layout.read_description(folder)
     schedule = layout.read_schedule(folder / "scheduler")
     config = ModelConfig(
-        mel=mel, vae=vae.config, unet=unet.config, vocoder=vocoder.config, schedule=schedule
+        mel=about.mel,
+        vae=vae.config,
+        unet=unet.config,
+        vocoder=vocoder.config,
+        schedule=schedule,
+        phase_iterations=about.phase_iterations,
     )
     text = TextTower.load(folder)
     _require_fit(folder, config, text)
@@ -68,7 +73,7 @@ def find_folder(model: str, revision: str | None = None) -> Path:
             f"there is no model '{model}': give a folder, a hub id (owner/name) or an embedded "
             f"model; {nearest(model, EMBEDDED)}{nearest_files(path) if '/' in model else ''}"
         )
-    return _download(model, revision)
+    return _download(model, revision, nearest_files(path) if path.parent.is_dir() else "")
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -131,7 +136,7 @@ def hash_weights(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _download(model: str, revision: str | None) -> Path:
+def _download(model: str, revision: str | None, hint: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -143,5 +148,5 @@ def _download(model: str, revision: str | None) -> Path:
         raise ModelError(
             f"there is no folder '{model}', and '{model}' could not be fetched from the Hugging "
             f"Face hub ({reason}). Without network, give a folder that holds the model, or use the "
-            "embedded model 'tiny'"
+            f"embedded model 'tiny'.{hint}"
         ) from None

@@ -22,8 +22,9 @@ from latentfoley.audio import read_audio, require_sound
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.clip import Clip
 from latentfoley.config import ModelConfig
-from latentfoley.diffusion import Schedule, guided
-from latentfoley.notation import Embedding, Latent
+from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, guided
+from latentfoley.griffin_lim import griffin_lim
+from latentfoley.notation import Embedding, Latent, LogMel, Waveform
 from latentfoley.provenance import Guide, Provenance
 from latentfoley.request import GenerationRequest, Prompt, parse_blend
 from latentfoley.samplers import SAMPLERS, make_plan, sample
@@ -61,6 +62,18 @@ class Model:
     def device(self) -> torch.device:
         """Where the networks are."""
         return self.unet.conv_in.weight.device
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The noise schedule it was trained with."""
+        return Schedule(**self.config.schedule.model_dump(exclude={"prediction"}))
+
+    @property
+    def denoiser(self) -> ConditionalDenoiser:
+        """ε_θ, whatever the network predicts."""
+        if self.config.schedule.prediction == "v_prediction":
+            return from_velocity(self.unet, self.schedule)
+        return self.unet
 
     def generate(
         self, prompt: Prompt | Sequence[Prompt] | None = None, **options: Any
@@ -131,15 +144,23 @@ class Model:
         def noise() -> Latent:
             return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(E)
 
-        schedule = Schedule(**self.config.schedule.model_dump())
+        schedule = self.schedule
         plan = make_plan(
             request.sampler, schedule, request.steps, spacing=request.spacing, eta=request.eta
         )
-        denoiser = guided(self.unet, E, E_uncond, request.guidance)
+        denoiser = guided(self.denoiser, E, E_uncond, request.guidance)
         z_0 = sample(denoiser, noise(), plan, noise, callback=tick)  # (B, C, T/r, F/r)
         log_mel = self.vae.decode(z_0)  # (B, 1, T, F)
-        waveforms = self.vocoder(log_mel)[:, :n_samples]  # (B, N)
-        return list(waveforms.float().cpu().numpy())
+        return list(self.vocode(log_mel)[:, :n_samples].float().cpu().numpy())
+
+    def vocode(self, log_mel: LogMel) -> Waveform:
+        """Return the waveforms of log-mels, their phases mended where the model asks for it."""
+        waveforms: Waveform = self.vocoder(log_mel)
+        iterations = self.config.phase_iterations
+        if iterations == 0:
+            return waveforms
+        mended = griffin_lim(log_mel, self.config.mel, iterations=iterations, start=waveforms)
+        return mended.clamp(-1, 1)
 
     def _best(self, request: GenerationRequest, E: Embedding, made: list[Any]) -> Clip:
         """Return the candidate whose sound is nearest to E; without candidates, the only one."""

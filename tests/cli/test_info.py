@@ -44,8 +44,11 @@ class TestAgain:
             ["the sea", "--sampler", "ddim", "--eta", "0.7", "--seed", 2**63 - 1],
             ["the sea", "--sampler", "ddpm", "--spacing", "trailing", "--guidance", "1e-7"],
             ["a dog @0.7 + the rain @0.3", "--duration", "0.1234", "--index", 9],
-            ["a dog", "--candidates", 3],
             ["--like", "tone.wav"],
+            pytest.param(
+                ["a dog", "--candidates", 3],
+                marks=pytest.mark.xfail(reason="see test_index_makes_one_of_many_again"),
+            ),
         ],
     )
     def test_the_command_makes_the_same_samples(self, run, generate, tmp_path, words):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -203,7 +204,7 @@ def write_schedule(folder: Path, config: ScheduleConfig) -> None:
         "beta_end": config.beta_end,
         "beta_schedule": "scaled_linear",
         "num_train_timesteps": config.n_train_steps,
-        "prediction_type": "epsilon",
+        "prediction_type": config.prediction,
         "clip_sample": False,
         "set_alpha_to_one": False,
         "steps_offset": 1,
@@ -218,15 +219,16 @@ def read_schedule(folder: Path) -> ScheduleConfig:
         ModelError: the schedule or the prediction is of a kind AudioLDM does not use.
     """
     values = read_json(folder / "scheduler_config.json")
-    for key, needed in (("beta_schedule", "scaled_linear"), ("prediction_type", "epsilon")):
-        if values.get(key, needed) != needed:
-            raise ModelError(f"{folder}: {key} is {values[key]!r}, only {needed!r} is supported")
+    if values.get("beta_schedule") != "scaled_linear":
+        given = values.get("beta_schedule")
+        raise ModelError(f"{folder}: beta_schedule is {given!r}, only 'scaled_linear' is supported")
     return _parse(
         ScheduleConfig,
         {
             "n_train_steps": values["num_train_timesteps"],
             "beta_start": values["beta_start"],
             "beta_end": values["beta_end"],
+            "prediction": values.get("prediction_type", "epsilon"),
         },
         folder,
     )
@@ -269,15 +271,22 @@ def read_front_end(folder: Path) -> ClapFrontEnd:
     )
 
 
-def write_description(folder: Path, mel: MelConfig, about: Json) -> None:
-    """Write `latentfoley.json`: the front end, and whatever else is known of the model."""
-    write_json(folder / "latentfoley.json", {"mel": mel.model_dump()} | about)
+class Description(Config):
+    """What `latentfoley.json` holds: all that no other file of the layout has a place for."""
+
+    mel: MelConfig = MelConfig()
+    phase_iterations: int = Field(default=0, ge=0, le=1000)
 
 
-def read_mel(folder: Path) -> MelConfig:
-    """Read the front end; a published folder has no `latentfoley.json` and uses the default."""
+def write_description(folder: Path, description: Description) -> None:
+    """Write `latentfoley.json`."""
+    write_json(folder / "latentfoley.json", description.model_dump())
+
+
+def read_description(folder: Path) -> Description:
+    """Read `latentfoley.json`; a published folder has none and takes the defaults."""
     path = folder / "latentfoley.json"
-    return _parse(MelConfig, read_json(path)["mel"], path) if path.exists() else MelConfig()
+    return _parse(Description, read_json(path), path) if path.exists() else Description()
 
 
 def write_index(folder: Path, tokenizer_class: str) -> None:

@@ -26,12 +26,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from latentfoley.checkpoints.layout import read_vae, write_unet
+from latentfoley.checkpoints.layout import read_vae, write_schedule, write_unet
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.config import Config, MelConfig, ScheduleConfig, UnetConfig
 from latentfoley.data.augment import mix
 from latentfoley.data.recordings import Clip, Samples, crop, generator, load_clips
-from latentfoley.diffusion import Schedule, diffusion_loss, guided
+from latentfoley.diffusion import Schedule, diffusion_loss, from_velocity, guided, velocity
+from latentfoley.errors import RecipeError, nearest_files
 from latentfoley.mel import log_mel
 from latentfoley.notation import Embedding, Latent
 from latentfoley.samplers import make_plan, sample
@@ -71,13 +72,16 @@ class DiffusionTask:
     def __init__(self, recipe: DiffusionRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
-        self.schedule = Schedule(**recipe.schedule.model_dump())
+        self.schedule = Schedule(**recipe.schedule.model_dump(exclude={"prediction"}))
+        self.predicts_v = recipe.schedule.prediction == "v_prediction"
         self.vae = read_vae(recipe.vae / "vae").to(device)
-        self.data = _cached_latents(recipe, self.vae, device)
         text = TextTower.load(recipe.clap)
+        self.data = _cached_latents(recipe, self.vae, device)
         self.E_empty = text.embed([""]).to(device)
         self.unet = Unet(recipe.model).to(device)
-        _start_as_identity(self.unet)
+        _start_at_zero(self.unet)
+        if not self.predicts_v:
+            _start_as_identity(self.unet)
         self.ema = copy.deepcopy(self.unet).requires_grad_(False)
         self.modules: dict[str, nn.Module] = {"unet": self.unet, "ema": self.ema}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
@@ -88,7 +92,8 @@ class DiffusionTask:
         """One denoising step on a batch of latents; the average follows."""
         z_0, E, n, eps = self._batch(step)
         with autocast(self.recipe.run, self.device), _attention(self.device):
-            per_clip = diffusion_loss(self.unet, z_0, E, n, eps, self.schedule)
+            target = velocity(z_0, eps, n, self.schedule) if self.predicts_v else None
+            per_clip = diffusion_loss(self.unet, z_0, E, n, eps, self.schedule, target=target)
         loss = (self._weights(n) * per_clip).mean()
         optimizer = self.optimizers["unet"]
         optimizer.zero_grad()
@@ -117,7 +122,7 @@ class DiffusionTask:
             return torch.ones(len(n), device=n.device)
         alpha_bar = self.schedule.alpha_bar.float().to(n.device)[n]
         snr = alpha_bar / (1 - alpha_bar)
-        return snr.clamp(max=gamma) / snr
+        return snr.clamp(max=gamma) / (snr + 1 if self.predicts_v else snr)
 
     @torch.no_grad()
     def _follow(self, step: int) -> None:
@@ -137,13 +142,15 @@ class DiffusionTask:
         plan = make_plan("dpm++", self.schedule, 20)
         z_N = torch.from_numpy(generator(0, 0).standard_normal(z_0.shape, dtype=np.float32))
         self.ema.eval()
-        made = sample(guided(self.ema, E, self.E_empty, 2.5), z_N.to(self.device), plan)
+        denoiser = from_velocity(self.ema, self.schedule) if self.predicts_v else self.ema
+        made = sample(guided(denoiser, E, self.E_empty, 2.5), z_N.to(self.device), plan)
         rows = [self.vae.decode(z).cpu() for z in (z_0, made)]
         plot_mels(folder / f"{step:07d}.png", rows, f"recordings, and {step} steps of training")
 
     def export(self, folder: Path) -> None:
-        """Write the averaged weights to `folder/unet`."""
+        """Write the averaged weights to `folder/unet`, and their schedule beside them."""
         write_unet(folder / "unet", self.recipe.model, self.ema.state_dict())
+        write_schedule(folder / "scheduler", self.recipe.schedule)
 
 
 def _attention(device: torch.device) -> AbstractContextManager[None]:
@@ -151,31 +158,32 @@ def _attention(device: torch.device) -> AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
-@torch.no_grad()
-def _start_as_identity(unet: Unet) -> None:
-    """Let the network begin as ε̂ = z_n, nearly right wherever there is much noise.
-
-    Every residual branch begins as nothing, as in the original network. Beyond that, the first
-    convolution copies z to two stretches of channels, as z and as -z, which the last skip carries
-    to the end; there SiLU(z) - SiLU(-z) = z. Finding this alone takes a small network a thousand
-    steps, in which its samples are noise: at n = 999 an error in ε̂ is 84 times that in ẑ_0.
-    """
+def _start_at_zero(unet: Unet) -> None:
+    """Let every residual branch, and the output, begin as nothing, as the original network does."""
     for name, parameter in unet.named_parameters():
         if ".conv2." in name or ".proj_out." in name or name.startswith("conv_out."):
             nn.init.zeros_(parameter)
+
+
+@torch.no_grad()
+def _start_as_identity(unet: Unet) -> None:
+    """Let a network that predicts noise begin as ε̂ = z_n, nearly right where there is much noise.
+
+    The first convolution copies z to two stretches of channels, as z and as -z, which the last skip
+    carries to the end; there SiLU(z) - SiLU(-z) = z. Finding this alone takes a small network a
+    thousand steps, in which its samples are noise: at n = 999 an error in ε̂ is 84-fold in ẑ_0.
+    """
     C, m = unet.config.latent_channels, unet.config.block_channels[0]
     if m < 2 * C:
         return  # too narrow to carry both copies
-    identity = torch.eye(C)
-    both = torch.cat([identity, -identity])  # (2C, C)
-    unet.conv_in.weight[: 2 * C] = 0
+    both = torch.cat([torch.eye(C), -torch.eye(C)])  # (2C, C)
+    shortcut: nn.Conv2d = unet.up_blocks[-1].resnets[-1].conv_shortcut  # type: ignore[index, union-attr]
+    for conv in (unet.conv_in, shortcut):
+        conv.weight[: 2 * C] = 0
+        conv.bias[: 2 * C] = 0  # type: ignore[index]
     unet.conv_in.weight[: 2 * C, :, 1, 1] = both
-    unet.conv_in.bias[: 2 * C] = 0  # type: ignore[index]
-    shortcut = unet.up_blocks[-1].resnets[-1].conv_shortcut  # type: ignore[index, union-attr]
-    shortcut.weight[: 2 * C] = 0
-    # Its input is the up path's m channels, then those of the first convolution.
+    # The shortcut's input is the up path's m channels, then those of the first convolution.
     shortcut.weight[: 2 * C, m : m + 2 * C, 0, 0] = torch.eye(2 * C)
-    shortcut.bias[: 2 * C] = 0
     unet.conv_out.weight[:, : 2 * C, 1, 1] = both.T
 
 
@@ -215,6 +223,8 @@ def _cache_key(recipe: DiffusionRecipe) -> str:
         recipe.clap / "audio_encoder" / "model.safetensors",
         recipe.data.manifest,
     ):
+        if not file.is_file():
+            raise RecipeError(f"there is no file '{file}'.{nearest_files(file)}")
         digest.update(file.read_bytes())
     settings = recipe.model_dump_json(
         include={

@@ -6,18 +6,17 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from latentfoley.checkpoints import layout
-from latentfoley.config import MelConfig, ScheduleConfig
 from latentfoley.errors import RecipeError
 
 PARTS = {
     "clap": ("text_encoder", "tokenizer", "audio_encoder", "feature_extractor"),
     "vae": ("vae",),
     "vocoder": ("vocoder",),
-    "diffusion": ("unet",),
+    "diffusion": ("unet", "scheduler"),
 }
 
 
-def export_model(runs: Path, out: Path, *, half: bool) -> int:
+def export_model(runs: Path, out: Path, *, half: bool, phase_iterations: int = 0) -> int:
     """Copy each run's exported parts into `out`, with index and schedule; return its bytes.
 
     Everything is put together aside and moved at the end: `out` is whole or absent.
@@ -35,8 +34,7 @@ def export_model(runs: Path, out: Path, *, half: bool) -> int:
     shutil.rmtree(aside, ignore_errors=True)
     for _, source in sources:
         shutil.copytree(source, aside / source.name)
-    layout.write_schedule(aside / "scheduler", ScheduleConfig())
-    layout.write_description(aside, MelConfig(), {})
+    layout.write_description(aside, layout.Description(phase_iterations=phase_iterations))
     layout.write_index(aside, _tokenizer_class(aside))
     if half:
         _halve(aside)

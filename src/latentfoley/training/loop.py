@@ -17,7 +17,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
-from latentfoley.errors import MissingExtraError, TrainingError
+from latentfoley.errors import MissingExtraError, RecipeError, TrainingError
 from latentfoley.training.checkpoint import load_checkpoint, save_checkpoint
 from latentfoley.training.recipe import RunRecipe
 
@@ -137,7 +137,10 @@ def _logger(folder: Path, first: int) -> Iterator[Any]:
         raise MissingExtraError(
             "training needs the extra 'train': pip install 'latentfoley[train]'"
         ) from None
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"the run folder '{folder}' cannot be made: {error.strerror}") from None
     board = SummaryWriter(str(folder / "tensorboard"), purge_step=first)
     start = time.monotonic()
     with (folder / "log.jsonl").open("a", encoding="utf-8") as lines:

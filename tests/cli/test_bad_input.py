@@ -1,0 +1,303 @@
+"""What `latentfoley generate` answers to each mistake: code 2, what was given, what is allowed."""
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from safetensors.torch import load_file, save_file
+
+from signals import tone
+
+WEIGHTS = {
+    "unet": "diffusion_pytorch_model.safetensors",
+    "vae": "diffusion_pytorch_model.safetensors",
+    "vocoder": "model.safetensors",
+    "text_encoder": "model.safetensors",
+}
+
+
+class TestPrompts:
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            ([], "there is no prompt; give either prompts or a recording to be like"),
+            ([""], "a prompt must say something; it is empty, got ('',)"),
+            (["rain", " \t\n"], "a prompt must say something; it is empty"),
+            (["x" * 5000], "at most 2000 characters, got ('xxxx"),
+            (["a\udcff"], "holds a lone surrogate, which is no character, got ('a\\udcff',)"),
+            (["rain", "--negative-prompt", "x" * 5000], "negative_prompt: at most 2000 characters"),
+            (["rain", "--like", "a.wav"], "give prompts or a recording to be like, and not both"),
+        ],
+        ids=["none", "empty", "space", "long", "surrogate", "negative", "both"],
+    )
+    def test_what_is_no_prompt(self, generate, refused, words, says):
+        assert len(refused(generate, *words, says=says)) < 300
+
+    def test_ten_thousand_and_one(self, generate, refused, tmp_path):
+        (tmp_path / "p.csv").write_text("prompt\n" + "rain\n" * 10_001)
+        answer = refused(generate, "--from", "p.csv", says="at most 10000 prompts at once")
+        assert len(answer) < 300
+
+
+class TestPromptFiles:
+    @pytest.mark.parametrize(
+        ("name", "text", "says"),
+        [
+            ("p.csv", "", "p.csv holds no prompts"),
+            ("p.csv", "prompt\n", "p.csv holds no prompts"),
+            ("p.jsonl", "\n\n", "p.jsonl holds no prompts"),
+            ("p.csv", "text\nrain\n", "p.csv:2: no text under 'prompt' in {'text': 'rain'}"),
+            ("p.csv", "id,prompt\n1,rain\n2\n", "p.csv:3: no text under 'prompt'"),
+            ("p.csv", "prompt\nrain\n  \n", "p.csv:3: the prompt is empty"),
+            ("p.csv", "prompt\nrain, sea\n", "p.csv:2: more fields than columns, from ' sea' on"),
+            ("p.jsonl", '{"prompt": "rain"}\n{"prompt"\n', "p.jsonl:2: not a JSON object (Expect"),
+            ("p.jsonl", '["rain"]', "p.jsonl:1: no text under 'prompt' in ['rain']"),
+            ("p.jsonl", '{"prompt": 7}', "p.jsonl:1: no text under 'prompt' in {'prompt': 7}"),
+            (
+                "p.jsonl",
+                '{"text": "rain"}',
+                "p.jsonl:1: no text under 'prompt' in {'text': 'rain'}",
+            ),
+            ("p.jsonl", '{"prompt": "\\ud800"}', "lone surrogate"),
+            ("p.jsonl", "[" * 100_000, "p.jsonl:1: not a JSON object"),
+            ("p.jsonl", f'{{"prompt": {"1" * 5000}}}', "p.jsonl:1: not a JSON object"),
+            ("p.txt", "rain", "prompts come from a .csv or .jsonl file, got 'p.txt'"),
+            ("p.csv", b"prompt\n\xff\n", "p.csv cannot be read as text in UTF-8"),
+            ("p.jsonl", b"\xff\xfe", "p.jsonl cannot be read as text in UTF-8"),
+        ],
+    )
+    def test_the_line_is_named(self, generate, refused, tmp_path, name, text, says):
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        refused(generate, "--from", name, says=says)
+
+    def test_no_such_file(self, generate, refused, tmp_path):
+        (tmp_path / "prompts.csv").touch()
+        says = "there is no file 'promts.csv'. Nearest there: prompts.csv."
+        refused(generate, "--from", "promts.csv", says=says)
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        ("option", "value", "says"),
+        [
+            ("duration", "0", "duration_s: must lie between 0.1 and 120.0, got 0.0"),
+            ("duration", "-1", "duration_s: must lie between 0.1 and 120.0, got -1.0"),
+            ("duration", "1e9", "duration_s: must lie between 0.1 and 120.0, got 1000000000.0"),
+            ("duration", "nan", "duration_s: must be a finite number between 0.1 and 120.0"),
+            ("duration", "inf", "duration_s: must be a finite number between 0.1 and 120.0"),
+            ("steps", "0", "steps: must lie between 1 and 1000, got 0"),
+            ("steps", "1001", "steps: must lie between 1 and 1000, got 1001"),
+            ("seed", "-1", "seed: must lie between 0 and 9223372036854775807, got -1"),
+            ("seed", str(2**63), f"seed: must lie between 0 and {2**63 - 1}, got {2**63}"),
+            ("guidance", "nan", "guidance: must be a finite number between 0 and 100.0, got nan"),
+            ("guidance", "-1", "guidance: must lie between 0 and 100.0, got -1.0"),
+            ("n", "0", "n: must lie between 1 and 10000, got 0"),
+            ("candidates", "0", "candidates: must lie between 1 and 64, got 0"),
+            ("candidates", "65", "candidates: must lie between 1 and 64, got 65"),
+            ("index", "-1", "index: must lie between 0 and"),
+            ("eta", "0.5", "eta is a setting of ddim; dpm++ takes none"),
+            ("sampler", "ddmi", ["'ddmi' is unknown; allowed: ddim, ddpm", "mean 'ddim'?"]),
+            ("spacing", "karas", ["'karas' is unknown; allowed: uniform", "mean 'karras'?"]),
+            ("format", "wave", ["'wave'; allowed: wav, flac, ogg, mp3", "mean 'wav'?"]),
+            ("device", "gpu", ["device 'gpu' cannot be used here", "cpu, cuda"]),
+            ("device", "meta", "device 'meta' cannot be used here"),
+            ("device", "cuda:99", "device 'cuda:99' cannot be used here"),
+        ],
+    )
+    def test_what_is_allowed_is_named(self, generate, refused, option, value, says):
+        refused(generate, "rain", f"--{option}" if option != "n" else "-n", value, says=says)
+
+
+class TestModels:
+    def test_no_such_name(self, run, refused):
+        says = ["there is no model 'tinny'", "hub id (owner/name)", "Did you mean 'tiny'?"]
+        refused(run, "generate", "rain", "--model", "tinny", says=says)
+
+    def test_no_such_folder(self, run, refused, tmp_path):
+        (tmp_path / "models" / "mine").mkdir(parents=True)
+        for name in ("./models/mien", "models/mien"):  # the second could be on the hub
+            says = [f"'{name}'", "Nearest there: mine."]
+            refused(run, "generate", "rain", "--model", name, says=says)
+
+    def test_the_hub_out_of_reach(self, run, refused):
+        says = ["'nobody/nothing' could not be fetched from the Hugging Face hub", "'tiny'"]
+        refused(run, "generate", "rain", "--model", "nobody/nothing", says=says)
+
+    def test_a_checkpoint_file(self, run, refused, tmp_path):
+        (tmp_path / "audioldm-s.ckpt").write_bytes(b"PK\x03\x04")
+        says = "audioldm-s.ckpt is a file; a model is a folder with model_index.json in it"
+        refused(run, "generate", "rain", "--model", "audioldm-s.ckpt", says=says)
+
+    def test_a_folder_that_is_none(self, run, refused, tmp_path):
+        (tmp_path / "runs" / "model").mkdir(parents=True)
+        (tmp_path / "runs" / "model" / "model_index.json").write_text("{}")
+        says = "the folder runs holds no model: it has no model_index.json; there is one in model"
+        refused(run, "generate", "rain", "--model", "runs", says=says)
+
+
+class TestDamagedModels:
+    @pytest.fixture
+    def model(self, micro_model_folder, tmp_path):
+        """A copy of the micro model, to be damaged."""
+        return shutil.copytree(micro_model_folder, tmp_path / "model")
+
+    @pytest.mark.parametrize(
+        ("file", "text", "says"),
+        [
+            ("unet/config.json", "{", "unet/config.json is not valid JSON"),
+            ("vae/config.json", "[]", "vae/config.json is not a JSON object but a list"),
+            ("vae/config.json", "[" * 100_000, "vae/config.json is not valid JSON"),
+            ("vocoder/config.json", "{}", "vocoder/config.json has no 'model_in_dim'"),
+            ("scheduler/scheduler_config.json", "", "scheduler_config.json is not valid JSON"),
+            ("latentfoley.json", '{"mel": {"hop": 1}}', "unknown key 'hop' in [mel]; allowed: "),
+            ("latentfoley.json", '{"mel": {"hop_length": 0}}', "hop_length: Input should be great"),
+            ("text_encoder/config.json", "{", "model/text_encoder cannot be loaded: "),
+            ("text_encoder/config.json", "[]", "model/text_encoder cannot be loaded: "),
+            ("tokenizer/tokenizer.json", "{", "model/tokenizer cannot be loaded: "),
+        ],
+    )
+    def test_a_broken_description(self, generate, refused, model, file, text, says):
+        (model / file).write_text(text)
+        refused(generate, "rain", "--model", "model", says=says)
+
+    @pytest.mark.parametrize("part", WEIGHTS)
+    def test_truncated_weights(self, generate, refused, model, part):
+        path = model / part / WEIGHTS[part]
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        refused(generate, "rain", "--model", "model", says=[f"model/{part}", "incomplete metadata"])
+
+    @pytest.mark.parametrize("part", WEIGHTS)
+    def test_a_missing_tensor(self, generate, refused, model, part):
+        path = model / part / WEIGHTS[part]
+        weights = load_file(path)
+        lost = min(weights)
+        del weights[lost]
+        save_file(weights, path, metadata={"format": "pt"})
+        refused(generate, "rain", "--model", "model", says=[f"model/{part}", lost])
+
+    @pytest.mark.parametrize("part", ["unet", "scheduler", "tokenizer"])
+    def test_a_missing_part(self, generate, refused, model, part):
+        shutil.rmtree(model / part)
+        says = [f"model/{part}", "is missing", "not a complete model folder"]
+        refused(generate, "rain", "--model", "model", says=says)
+
+    def test_parts_that_were_not_made_for_each_other(self, generate, refused, model):
+        about = json.loads((model / "latentfoley.json").read_text())
+        about["mel"]["sample_rate"] = 8000
+        (model / "latentfoley.json").write_text(json.dumps(about))
+        says = "parts of model do not fit together: sample rates of the front end and vocoder: 8000"
+        refused(generate, "rain", "--model", "model", says=says)
+
+    @pytest.mark.parametrize("words", [["rain", "--candidates", 2], ["--like", "tone.wav"]])
+    def test_without_an_audio_tower(self, generate, refused, model, tmp_path, words):
+        soundfile.write(tmp_path / "tone.wav", tone(), 16_000)
+        shutil.rmtree(model / "audio_encoder")
+        says = "model has no CLAP audio tower (audio_encoder/): guiding by a recording and ranking"
+        refused(generate, *words, "--model", "model", says=says)
+
+
+class TestLike:
+    def test_no_such_file(self, generate, refused, tmp_path):
+        soundfile.write(tmp_path / "dog.wav", tone(), 16_000)
+        says = "there is no file 'dgo.wav'. Nearest there: dog.wav."
+        refused(generate, "--like", "dgo.wav", says=says)
+
+    def test_a_folder(self, generate, refused):
+        refused(generate, "--like", ".", says="'.' is a folder; give one recording")
+
+    def test_a_text(self, generate, refused, tmp_path):
+        (tmp_path / "a.wav").write_text("hello")
+        says = ["'a.wav' is not a recording", "Allowed: WAV"]
+        refused(generate, "--like", "a.wav", says=says)
+
+    def test_a_truncated_one(self, generate, refused, tmp_path):
+        soundfile.write(tmp_path / "a.wav", tone(), 16_000)
+        (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:5000])
+        refused(generate, "--like", "a.wav", says="'a.wav' is cut short")
+
+    @pytest.mark.parametrize(
+        ("promised", "says"),
+        [(20_000, "20,000 samples are promised, 16,000 can be"), (2**35, "allowed: 3600 s")],
+    )
+    def test_a_header_that_lies(self, generate, refused, tmp_path, promised, says):
+        soundfile.write(tmp_path / "a.flac", tone(), 16_000)
+        data = bytearray((tmp_path / "a.flac").read_bytes())
+        # STREAMINFO: the lower 36 of the 64 bits from byte 18 on count the samples.
+        packed = int.from_bytes(data[18:26], "big")
+        assert packed % 2**36 == 16_000
+        data[18:26] = (packed - 16_000 + promised).to_bytes(8, "big")
+        (tmp_path / "a.flac").write_bytes(data)
+        refused(generate, "--like", "a.flac", says=["'a.flac'", says])
+
+    @pytest.mark.parametrize(
+        ("samples", "says"),
+        [
+            (np.zeros(16_000), "a.wav is silent: its peak is 0.0e+00; allowed: above 1e-04"),
+            (np.full(16_000, np.nan), "'a.wav' holds NaN or infinite samples, the first at 0 s"),
+            (np.full(16_000, np.inf), "'a.wav' holds NaN or infinite samples, the first at 0 s"),
+            (np.ones(1), "a.wav is too short: 1 samples; allowed: 160 or more"),
+            (np.ones(0), "'a.wav' holds no samples"),
+        ],
+        ids=["silence", "nan", "inf", "one", "none"],
+    )
+    def test_samples_that_are_no_sound(self, generate, refused, tmp_path, samples, says):
+        soundfile.write(tmp_path / "a.wav", samples.astype(np.float32), 16_000, subtype="FLOAT")
+        refused(generate, "--like", "a.wav", says=says)
+
+
+class TestOut:
+    @pytest.fixture(autouse=True)
+    def nothing_is_loaded(self, monkeypatch):
+        """The place is looked at before the work, not after it."""
+        monkeypatch.setattr("latentfoley.loading.load", None)
+
+    @pytest.mark.parametrize("out", ["notes", "notes/in/it", "notes/a.wav"])
+    def test_a_file(self, generate, refused, tmp_path, out):
+        (tmp_path / "notes").write_text("mine")
+        says = "'notes' is a file; give -o a folder, or one file's name that ends in wav, flac"
+        refused(generate, "rain", "-o", out, says=says)
+        assert (tmp_path / "notes").read_text() == "mine"
+
+    def test_no_permission(self, generate, refused, monkeypatch, tmp_path):
+        (tmp_path / "theirs").mkdir()
+        monkeypatch.setattr(os, "access", lambda place, _mode: Path(place).name != "theirs")
+        says = "'theirs' cannot be written to: no permission"
+        refused(generate, "rain", "-o", "theirs/deeper", says=says)
+
+    def test_a_name_that_is_too_long(self, generate, refused):
+        refused(generate, "rain", "-o", "a" * 300, says="cannot be written to: File name too long")
+
+    @pytest.mark.parametrize("name", ["a.aiff", "a.m4a", "a.opus"])
+    def test_a_format_that_is_not_written(self, generate, refused, name):
+        says = f"'{name}' cannot be written; allowed: wav, flac, ogg, mp3"
+        refused(generate, "rain", "-o", name, says=says)
+
+    def test_two_formats(self, generate, refused):
+        says = "'a.wav' and --format mp3 do not agree"
+        refused(generate, "rain", "-o", "a.wav", "--format", "mp3", says=says)
+
+    def test_one_file_for_many_clips(self, generate, refused):
+        says = "4 clips do not fit in one file; give -o a folder"
+        refused(generate, "rain", "sea", "-n", 2, "-o", "a.wav", says=says)
+
+
+class TestDisk:
+    def test_full(self, generate, refused, monkeypatch):
+        def full(*_args):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("latentfoley.audio.write_atomically", full)
+        says = "'out/000-rain.wav' cannot be written: No space left on device"
+        refused(generate, "rain", says=says)
+
+    def test_full_in_the_middle(self, generate, refused, monkeypatch):
+        def fail(*_args):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(os, "fsync", fail)
+        refused(generate, "rain", "-o", "a.wav", says="'a.wav' cannot be written: Input/output")

@@ -1,0 +1,214 @@
+"""`latentfoley train`: from recipe to component, and what is said about a recipe that is wrong."""
+
+import os
+import shutil
+import signal
+
+import pytest
+
+from latentfoley.training.export import PARTS
+from latentfoley.training.vae import VaeTask
+
+RECIPE = """
+crop_frames = 24
+discriminator_channels = 4
+
+[run]
+folder = "run"
+steps = 2
+batch_size = 2
+learning_rate = 1e-3
+precision = "fp32"
+
+[data]
+manifest = "data/manifest.jsonl"
+folder = "data"
+
+[model]
+latent_channels = 4
+block_channels = [8, 16]
+layers_per_block = 1
+norm_groups = 4
+"""
+
+
+@pytest.fixture
+def data(recordings, tmp_path):
+    """A copy of the recordings, to be spoilt."""
+    return shutil.copytree(recordings.parent, tmp_path / "data")
+
+
+@pytest.fixture
+def vae(run, data, tmp_path):
+    """Return a function that trains by the recipe above, with one text replaced."""
+
+    def vae(old="", new=""):
+        assert old in RECIPE
+        (tmp_path / "vae.toml").write_text(RECIPE.replace(old, new, 1) if old else RECIPE)
+        return run("train", "vae", "vae.toml", "--device", "cpu")
+
+    return vae
+
+
+@pytest.fixture
+def refused_recipe(vae, refused, tmp_path):
+    """Return a function that checks how `vae` answers a recipe or data that are wrong."""
+    (tmp_path / "vae.toml").touch()
+    return lambda *change, says: refused(vae, *change, says=says)
+
+
+class TestVae:
+    def test_it_says_where_the_component_is(self, vae, tmp_path):
+        end = vae()
+        assert (end.code, end.err) == (0, "")
+        assert end.out.splitlines()[-1] == "run/model"
+        assert sorted(file.name for file in (tmp_path / "run" / "model" / "vae").iterdir()) == [
+            "config.json",
+            "diffusion_pytorch_model.safetensors",
+        ]
+
+    def test_a_stop_says_how_to_go_on_and_it_does(self, vae, monkeypatch, tmp_path):
+        step = VaeTask.step
+
+        def stopped_step(task, number):
+            os.kill(os.getpid(), signal.SIGINT)
+            return step(task, number)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(VaeTask, "step", stopped_step)
+            end = vae()
+        assert (end.code, end.err) == (130, "stopped, and saved in run; the same command goes on\n")
+        assert not (tmp_path / "run" / "model").exists()
+        steps = []
+        monkeypatch.setattr(VaeTask, "step", lambda task, n: [steps.append(n), step(task, n)][1])
+        assert vae().code == 0
+        assert steps == [1]
+
+
+class TestRecipe:
+    @pytest.mark.parametrize(
+        ("old", "new", "says"),
+        [
+            ("crop_frames", "crop_frame", ["unknown key 'crop_frame'", "mean 'crop_frames'?"]),
+            ("steps =", "step =", ["unknown key 'step' in [run]", "Did you mean 'steps'?"]),
+            ("[model]", "[modle]", ["unknown key 'modle'", "Did you mean 'model'?"]),
+            ("steps = 2", "", "run.steps: Field required"),
+            ("steps = 2", 'steps = "many"', ["run.steps: Input should be", "got 'many'"]),
+            ("steps = 2", "steps = 0", "run.steps: Input should be greater than or equal to 1"),
+            ("[8, 16]", "[8, 15]", "model: 15 channels do not divide into 4 norm_groups"),
+            ('"fp32"', '"fp16"', ["run.precision: ", "'fp32' or 'bf16'", "got 'fp16'"]),
+            ("[run]", "[run", "is not valid TOML"),
+            ("[run]", "x = " + "[" * 5000, "is not valid TOML"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, refused_recipe, old, new, says):
+        assert refused_recipe(old, new, says=says).startswith("error: vae.toml")
+
+    @pytest.mark.parametrize("part", ["clap", "vae", "vocoder", "diffusion"])
+    def test_no_recipe(self, run, refused, tmp_path, part):
+        (tmp_path / "recipe.toml").touch()
+        says = "there is no recipe at recepi.toml. Nearest there: recipe.toml."
+        refused(run, "train", part, "recepi.toml", says=says)
+
+    def test_one_in_another_encoding(self, run, refused, tmp_path):
+        (tmp_path / "vae.toml").write_bytes(b"# \xff")
+        refused(run, "train", "vae", "vae.toml", says="vae.toml is not valid TOML: 'utf-8' codec")
+
+    def test_one_of_another_part(self, run, refused, tmp_path):
+        (tmp_path / "vae.toml").write_text(RECIPE)
+        says = "vae.toml: unknown key 'crop_frames'"
+        refused(run, "train", "diffusion", "vae.toml", says=says)
+
+    def test_a_run_folder_that_is_a_file(self, refused_recipe, tmp_path):
+        (tmp_path / "run").touch()
+        refused_recipe(says="the run folder 'run' cannot be made: File exists")
+
+
+class TestData:
+    def test_no_manifest(self, refused_recipe, data):
+        (data / "manifest.jsonl").rename(data / "manifests.jsonl")
+        says = "no manifest at data/manifest.jsonl. Nearest there: manifests.jsonl."
+        refused_recipe(says=says)
+
+    @pytest.mark.parametrize(
+        ("line", "says"),
+        [
+            ("{", "data/manifest.jsonl:5: not JSON (Expecting property name"),
+            ("[1]", "data/manifest.jsonl:5: expected a JSON object, got list"),
+            ("[" * 100_000, "data/manifest.jsonl:5: not JSON"),
+            ('{"path": "a.wav", "caption": "rain"}', ["'caption'", "Did you mean 'captions'?"]),
+            ('{"captions": ["rain"]}', "data/manifest.jsonl:5: path: Field required"),
+            ('{"path": "a.wav", "split": "test"}', ["split: ", "'train' or 'valid'", "'test'"]),
+            ('{"path": "lost.wav"}', ["1 recordings cannot be read", "no file 'data/lost.wav'"]),
+        ],
+    )
+    def test_a_line_that_is_wrong(self, refused_recipe, data, line, says):
+        with (data / "manifest.jsonl").open("a") as file:
+            file.write(line + "\n")
+        refused_recipe(says=says)
+
+    def test_an_empty_manifest(self, refused_recipe, data):
+        (data / "manifest.jsonl").write_text("\n")
+        refused_recipe(says="the manifest data/manifest.jsonl lists no recordings")
+
+    def test_every_broken_recording_is_listed(self, refused_recipe, data):
+        (data / "tone.wav").unlink()
+        (data / "noise.wav").write_text("hello")
+        says = ["2 recordings cannot be read", "'data/tone.wav'", "'data/noise.wav' is not a rec"]
+        refused_recipe(says=says)
+
+    def test_no_recordings_held_out(self, refused_recipe, data):
+        lines = (data / "manifest.jsonl").read_text().splitlines(keepends=True)
+        (data / "manifest.jsonl").write_text("".join(lines[:3]))
+        refused_recipe(says="data/manifest.jsonl has no recordings in split 'valid'")
+
+
+class TestDiffusion:
+    @pytest.mark.parametrize(
+        ("lost", "says"),
+        [
+            ("vae", "model/vae/config.json is missing"),
+            ("audio_encoder", "there is no file 'model/audio_encoder/model.safetensors'"),
+            ("text_encoder", "model/text_encoder is missing"),
+        ],
+    )
+    def test_without_what_it_builds_on(
+        self, run, refused, micro_model_folder, data, tmp_path, lost, says
+    ):
+        shutil.copytree(micro_model_folder, tmp_path / "model")
+        shutil.rmtree(tmp_path / "model" / lost)
+        text = RECIPE.replace("crop_frames = 24\ndiscriminator_channels = 4", "")
+        text = 'vae = "model"\nclap = "model"\nclip_frames = 16\nmixes = 0\n' + text
+        text = text.replace(
+            "norm_groups = 4", "norm_groups = 4\nheads = [1, 2]\nembedding_dim = 16"
+        )
+        (tmp_path / "diffusion.toml").write_text(text)
+        refused(run, "train", "diffusion", "diffusion.toml", "--device", "cpu", says=says)
+
+
+class TestExport:
+    @pytest.fixture
+    def runs(self, micro_model_folder, tmp_path):
+        """Finished runs, as training leaves them."""
+        for name, parts in PARTS.items():
+            for part in parts:
+                shutil.copytree(
+                    micro_model_folder / part, tmp_path / "runs" / name / "model" / part
+                )
+        return tmp_path / "runs"
+
+    def test_the_model_it_writes_generates(self, run, runs):
+        end = run("train", "export", "runs", "model")
+        assert (end.code, end.err) == (0, "")
+        assert end.out.startswith("model  ")
+        words = ("--steps", 1, "--duration", 0.1, "--model", "model")
+        assert run("generate", "rain", *words).code == 0
+
+    def test_an_unfinished_run(self, run, refused, runs):
+        shutil.rmtree(runs / "vae" / "model")
+        says = "runs/vae/model/vae is missing: has `latentfoley train vae` finished?"
+        refused(run, "train", "export", "runs", "model", says=says)
+
+    def test_over_another_model(self, run, refused, runs, tmp_path):
+        (tmp_path / "model").mkdir()
+        refused(run, "train", "export", "runs", "model", says="model exists already")
