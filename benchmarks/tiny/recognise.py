@@ -23,22 +23,21 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the classifier is a script
 
 import latentfoley
 from classifier import CLASSES, classify, load_classifier, wilson_interval
-from latentfoley.data.recordings import Clip, load_clips
+from latentfoley.data.recordings import load_clips
 from latentfoley.mel import log_mel
 from latentfoley.pictures import plot_clips
 
 HERE = Path(__file__).parent
-CLIPS_PER_CLASS = 20
 SEED = 2026
 Waveforms = dict[str, list[np.ndarray]]
 
 
-def from_texts(model: latentfoley.Model, options: dict[str, Any]) -> Waveforms:
+def from_texts(model: latentfoley.Model, count: int, options: dict[str, Any]) -> Waveforms:
     """Generate each class's clips from its prompts."""
     prompts = tomllib.loads((HERE / "prompts.toml").read_text(encoding="utf-8"))
     waveforms = {}
     for label in CLASSES:
-        n = CLIPS_PER_CLASS // len(prompts[label])
+        n = count // len(prompts[label])
         clips = model.generate(prompts[label], n=n, seed=SEED, **options)
         waveforms[label] = [clip.waveform for clip in clips]
         print(label, "from texts", len(clips))
@@ -46,15 +45,14 @@ def from_texts(model: latentfoley.Model, options: dict[str, Any]) -> Waveforms:
 
 
 def from_recordings(
-    model: latentfoley.Model, held_out: dict[str, list[Clip]], data: Path, options: dict[str, Any]
+    model: latentfoley.Model, recordings: dict[str, list[Path]], count: int, options: dict[str, Any]
 ) -> Waveforms:
     """Generate each class's clips guided by its held-out recordings, in turn."""
     waveforms: Waveforms = {label: [] for label in CLASSES}
     for label in CLASSES:
-        recordings = held_out[label]
-        shares = np.diff(np.linspace(0, CLIPS_PER_CLASS, len(recordings) + 1).round().astype(int))
-        for clip, n in zip(recordings, shares, strict=True):
-            made = model.generate(like=data / clip.path, n=int(n), seed=SEED, **options)
+        shares = np.linspace(0, count, len(recordings[label]) + 1).round().astype(int)
+        for path, n in zip(recordings[label], np.diff(shares).tolist(), strict=True):
+            made = model.generate(like=path, n=n, seed=SEED, **options) if n else []
             waveforms[label] += [one.waveform for one in made]
         print(label, "from recordings", len(waveforms[label]))
     return waveforms
@@ -99,6 +97,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "recognition.json")
     parser.add_argument("--pictures", type=Path, default=Path("docs/pictures"))
     parser.add_argument("--guidance", type=float)
+    parser.add_argument("--clips", type=int, default=20, help="per class, from texts")
+    parser.add_argument("--guided", type=int, default=20, help="per class, from recordings")
     arguments = parser.parse_args()
     options = {"guidance": arguments.guidance} if arguments.guidance is not None else {}
 
@@ -106,14 +106,15 @@ def main() -> None:
     clips = load_clips(arguments.manifest, arguments.data, "valid", model.config.mel.sample_rate)
     held_out = {label: [clip for clip in clips if label in clip.labels] for label in CLASSES}
     real = {label: [clip.waveform for clip in held_out[label]] for label in CLASSES}
+    paths = {label: [arguments.data / clip.path for clip in held_out[label]] for label in CLASSES}
     ensemble = load_classifier(arguments.classifier)
     sets = {
         "held-out recordings": real,
         "the same through VAE and vocoder": {
             label: [resynthesise(model, waveform) for waveform in real[label]] for label in CLASSES
         },
-        "from texts": from_texts(model, options),
-        "from held-out recordings": from_recordings(model, held_out, arguments.data, options),
+        "from texts": from_texts(model, arguments.clips, options),
+        "from held-out recordings": from_recordings(model, paths, arguments.guided, options),
     }
     report = {
         name: score(lambda some: classify(ensemble, some)[0], waveforms)

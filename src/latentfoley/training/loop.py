@@ -49,6 +49,7 @@ def train(task: Task, recipe: RunRecipe) -> bool:
 
     Raises:
         TrainingError: a loss is no longer finite, or the disk refuses a checkpoint.
+        RecipeError: the folder of the run cannot be made.
     """
     first = _resume(task, recipe.folder)
     with _logger(recipe.folder, first) as log, _stop_requested() as stopped, _progress() as bar:
