@@ -182,7 +182,7 @@ class TestFaults:
     def test_a_schedule_of_another_kind(self, tmp_path, changes):
         layout.write_schedule(tmp_path, ScheduleConfig())
         change(tmp_path / "scheduler_config.json", **changes)
-        with pytest.raises(ModelError, match=r"only 'scaled_linear'|only 'epsilon'"):
+        with pytest.raises(ModelError, match=r"only 'scaled_linear'|'epsilon' or 'v_prediction'"):
             layout.read_schedule(tmp_path)
 
 
