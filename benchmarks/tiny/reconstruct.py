@@ -18,6 +18,7 @@ from torch import Tensor
 import latentfoley
 from latentfoley.audio import normalise_peak
 from latentfoley.data.recordings import load_clips
+from latentfoley.griffin_lim import griffin_lim
 from latentfoley.mel import log_mel
 from latentfoley.training.spectral import mel_distance, stft_distance
 
