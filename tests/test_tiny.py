@@ -35,7 +35,10 @@ def test_every_recording_behind_it_is_attributed_and_free():
     recordings = rows("ATTRIBUTION.csv")
     assert len(recordings) == 512
     assert {row["licence"] for row in recordings} <= FREE_LICENCES
-    assert all(row["source_url"] and row["title"] for row in recordings)
+    assert all(row["title"] for row in recordings)
+    # Some CC0 samples of Sonic Pi name no page; CC-BY asks for author and source.
+    owed = [row for row in recordings if row["licence"] == "CC-BY"]
+    assert all(row["author"] and row["source_url"] for row in owed)
 
 
 def test_no_source_is_both_trained_on_and_kept_out():

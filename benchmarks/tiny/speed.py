@@ -1,7 +1,7 @@
 """How long the main job takes: `python benchmarks/tiny/speed.py`.
 
 The demo as a whole process, the process that only answers `--help`, and one 5 s clip of a loaded
-model, each five times. Writes `benchmarks/tiny/speed.json` with medians and ranges.
+model, each three times. Writes `benchmarks/tiny/speed.json` with medians and ranges.
 """
 
 import json
@@ -19,7 +19,7 @@ import torch
 
 import latentfoley
 
-RUNS = 5
+RUNS = 3
 HERE = Path(__file__).parent
 
 
