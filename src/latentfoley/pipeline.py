@@ -22,7 +22,7 @@ from latentfoley.audio import read_audio, require_sound
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.clip import Clip
 from latentfoley.config import ModelConfig
-from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, guided
+from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, guided, in_precision
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.notation import Embedding, Latent, LogMel, Waveform
 from latentfoley.provenance import Guide, Provenance
@@ -71,9 +71,10 @@ class Model:
     @property
     def denoiser(self) -> ConditionalDenoiser:
         """ε_θ, whatever the network predicts."""
+        network = in_precision(self.unet, self.unet.conv_in.weight.dtype)
         if self.config.schedule.prediction == "v_prediction":
-            return from_velocity(self.unet, self.schedule)
-        return self.unet
+            return from_velocity(network, self.schedule)
+        return network
 
     def generate(
         self, prompt: Prompt | Sequence[Prompt] | None = None, **options: Any
