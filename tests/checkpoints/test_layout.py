@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from latentfoley.checkpoints import layout
+from latentfoley.checkpoints import compat, layout
+from latentfoley.checkpoints.tensors import as_half
 from latentfoley.config import ClapFrontEnd, MelConfig, ScheduleConfig, UnetConfig
 from latentfoley.errors import ModelError
 from latentfoley.pipeline import clip_generator, latent_shape
@@ -62,7 +63,7 @@ class TestRoundTrip:
     def test_in_half_precision_comes_back_as_fp32(self, part):
         module, read, folder, file = part
         size = file.stat().st_size
-        rewrite(file, layout.as_half)
+        rewrite(file, as_half)
         assert file.stat().st_size < 0.7 * size
         again = read(folder)
         assert {p.dtype for p in again.parameters()} == {torch.float32}
@@ -106,7 +107,7 @@ class TestFaults:
         module, read, folder, file = part
         key = next(k for k in module.state_dict() if k.endswith("conv_out.weight") or "post" in k)
         rewrite(file, lambda weights: {k.replace(key, key + "s"): v for k, v in weights.items()})
-        message = f"2 faults:\n  missing: {key}\n  unexpected: {key}s .*Did you mean '{key}'"
+        message = f"2 faults:\n  missing: {key}\n  unexpected: {key}s. Did you mean '{key}'"
         with pytest.raises(ModelError, match=message):
             read(folder)
 
@@ -121,7 +122,7 @@ class TestFaults:
         rewrite(file, lambda weights: {})
         with pytest.raises(ModelError) as error:
             read(folder)
-        assert f"{len(module.state_dict())} faults" in str(error.value)
+        assert f"{len(list(module.parameters()))} faults" in str(error.value)
         assert len(str(error.value).splitlines()) == 11
 
     @pytest.mark.parametrize("kept", [0, 7, 100, -1])
@@ -207,7 +208,7 @@ class TestPublishedFiles:
         ],
     )
     def test_heads_of_the_published_sizes(self, widths, heads):
-        assert layout._trained_heads(widths) == heads
+        assert compat.heads(8, widths, "trained").value == heads
 
     def test_the_old_names_of_the_vae_attention(self, tmp_path):
         vae = randomise(Vae(VAE))
