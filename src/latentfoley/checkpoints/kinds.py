@@ -131,8 +131,8 @@ VOCODER = Kind(
         "resblock_dilations": "resblock_dilation_sizes",
         "leaky_relu_slope": "leaky_relu_slope",
     },
-    constants={"model_type": "hifigan", "normalize_before": False},
-    stated={"architectures": ["SpeechT5HifiGan"], "initializer_range": 0.01},
+    constants={"architectures": ["SpeechT5HifiGan"], "normalize_before": False},
+    stated={"model_type": "hifigan", "initializer_range": 0.01},
 )
 
 
