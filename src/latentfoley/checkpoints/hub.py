@@ -1,8 +1,8 @@
 """Models from the Hugging Face hub, or from a folder that stands in for it.
 
-`huggingface_hub` downloads, resumes, caches and keeps quiet offline (HF_HUB_OFFLINE=1); every
-large file that arrives is then compared with the SHA-256 that the hub names it by.
-LATENTFOLEY_MIRROR is a folder with models at owner/name, looked at first.
+`huggingface_hub` downloads, resumes what is cut off, caches, and stays offline where
+HF_HUB_OFFLINE=1. Every large file that arrives is then compared with the SHA-256 that the hub names
+it by. LATENTFOLEY_MIRROR is a folder with models at owner/name, looked at first.
 """
 
 import os
@@ -87,8 +87,8 @@ def _snapshot(hub_id: str, revision: str | None, patterns: tuple[str, ...]) -> P
     except (LocalEntryNotFoundError, HTTPError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(
-            f"'{hub_id}' could not be fetched from the Hugging Face hub ({reason}). A download "
-            "that was cut off goes on where it stopped when it is asked for again. Without "
+            f"'{hub_id}' could not be fetched from the Hugging Face hub ({reason}). Asked for "
+            "again, a download goes on with the files that are not there yet. Without "
             f"network, give a folder that holds the model, set {MIRROR} to a folder of models "
             "(owner/name), or use the embedded model 'tiny'."
         ) from None
