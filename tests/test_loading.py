@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import latentfoley
+from latentfoley.checkpoints.tensors import hash_weights
 from latentfoley.errors import ModelError
-from latentfoley.loading import find_folder, hash_weights
+from latentfoley.loading import find_folder
 from latentfoley.pipeline import Model
 from micro import FRONT_END, UNET, VAE, VOCODER
 

@@ -2,7 +2,6 @@
 
 import math
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 
 from latentfoley.checkpoints.compat import require_mode
@@ -10,7 +9,7 @@ from latentfoley.checkpoints.hub import fetch
 from latentfoley.checkpoints.original import open_original
 from latentfoley.checkpoints.parts import Parts, open_folder
 from latentfoley.checkpoints.registry import PUBLISHED
-from latentfoley.checkpoints.tensors import PICKLES, update_with
+from latentfoley.checkpoints.tensors import PICKLES
 from latentfoley.checkpoints.towers import read_tokenizer, text_network
 from latentfoley.clap import TextTower
 from latentfoley.config import ModelConfig
@@ -69,7 +68,6 @@ def load(
     return Model(
         name=str(model),
         folder=parts.where,
-        weights_hash=hash_weights(parts.where),
         config=config,
         text=TextTower(text, read_tokenizer(parts.find_tokenizer())),
         unet=parts.unet.fill(Unet, precision).to(where),
@@ -164,16 +162,3 @@ def _require_fit(parts: Parts, config: ModelConfig) -> None:
             raise ModelError(
                 f"the parts of {parts.where} do not fit together: {what}: {one}, {other}"
             )
-
-
-def hash_weights(model: Path) -> str:
-    """Return the first 16 hexadecimal digits of a hash over every weight file of a model."""
-    digest = sha256()
-    if model.is_file():
-        update_with(digest, model)
-        return digest.hexdigest()[:16]
-    files = {file for kind in ("safetensors", "bin") for file in model.glob(f"*/*.{kind}")}
-    for file in sorted(files):
-        digest.update(file.relative_to(model).as_posix().encode())
-        update_with(digest, file)
-    return digest.hexdigest()[:16]

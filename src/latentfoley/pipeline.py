@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float32
 
 from latentfoley.audio import read_audio, require_sound
+from latentfoley.checkpoints.tensors import hash_weights
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.clip import Clip
 from latentfoley.config import ModelConfig
@@ -44,7 +45,6 @@ class Model:
 
     name: str
     folder: Path
-    weights_hash: str
     config: ModelConfig
     text: TextTower
     unet: Unet
@@ -57,6 +57,11 @@ class Model:
         tower = AudioTower.load(self.folder)
         tower.model.to(self.device)
         return tower
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """What provenance knows the weights by; every file is read for it, once."""
+        return hash_weights(self.folder)
 
     @property
     def device(self) -> torch.device:

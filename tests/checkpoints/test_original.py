@@ -157,7 +157,7 @@ class TestThereAndBack:
         write_folder(open_model(str(path), tokenizer=tokenizer), tmp_path / "folder")
         write_original(open_folder(tmp_path / "folder"), tmp_path / "two.ckpt")
         path.unlink()
-        assert require_same_bytes(state, read_state(tmp_path / "two.ckpt"), ema) > 900
+        assert require_same_bytes(state, read_state(tmp_path / "two.ckpt"), ema) > 750
 
     def test_the_mean_takes_no_second_place_in_the_file(self, opened, tmp_path):
         parts = opened()

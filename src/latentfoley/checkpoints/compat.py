@@ -3,7 +3,7 @@
 The configs of `cvssp/audioldm-*` say 8 attention heads at every level and a LayerNorm ε of 1e-12.
 The weights were trained with 32 channels per head (64 for L) and, in the text tower, ε = 1e-5.
 "trained" is the function the weights were trained for, "diffusers" the one that diffusers computes
-from the same folder (docs/decisions/0006-what-the-weights-were-trained-with.md).
+from the same folder (docs/decisions/0008-what-the-weights-were-trained-with.md).
 """
 
 from dataclasses import dataclass

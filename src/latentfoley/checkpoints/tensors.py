@@ -206,11 +206,24 @@ def as_half(weights: StateDict) -> dict[str, Tensor]:
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal, a block at a time."""
     digest = sha256()
-    update_with(digest, path)
+    _update(digest, path)
     return digest.hexdigest()
 
 
-def update_with(digest: Any, path: Path) -> None:
+def hash_weights(model: Path) -> str:
+    """Return the first 16 hexadecimal digits of a hash over every weight file of a model."""
+    digest = sha256()
+    if model.is_file():
+        _update(digest, model)
+        return digest.hexdigest()[:16]
+    files = {file for kind in ("safetensors", "bin") for file in model.glob(f"*/*.{kind}")}
+    for file in sorted(files):
+        digest.update(file.relative_to(model).as_posix().encode())
+        _update(digest, file)
+    return digest.hexdigest()[:16]
+
+
+def _update(digest: Any, path: Path) -> None:
     """Feed a file to a hash, a block at a time."""
     with path.open("rb") as file:
         while block := file.read(1 << 20):
