@@ -1,5 +1,6 @@
 """Text and sound → E: transformers' feature extractor as oracle, then laws of the towers."""
 
+import json
 import shutil
 
 import numpy as np
@@ -186,6 +187,17 @@ class TestFolders:
             ModelError, match=r"1 faults:\n  missing: text_projection\.linear1\.weight"
         ):
             TextTower.load(folder)
+
+    def test_with_a_network_that_cannot_be(self, folder):
+        file = folder / "text_encoder" / "config.json"
+        values = json.loads(file.read_text())
+        for changes, message in (
+            ({"num_attention_heads": 5}, "a clap_text_model cannot be built"),
+            ({"model_type": "clip_text_model"}, "only 'clap_text_model' is supported"),
+        ):
+            file.write_text(json.dumps(values | changes))
+            with pytest.raises(ModelError, match=message):
+                TextTower.load(folder)
 
     def test_with_the_ids_of_older_files_or_without(self, folder):
         from safetensors.torch import load_file, save_file

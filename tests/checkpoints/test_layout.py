@@ -1,6 +1,7 @@
 """Models on disk: what is written is read, and diffusers reads it as the same function."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -176,6 +177,66 @@ class TestFaults:
         change(tmp_path / "config.json", **changes)
         with pytest.raises(ModelError, match=message):
             read(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("name", "changes", "message"),
+        [
+            ("unet", {"_class_name": "Transformer2DModel"}, "_class_name is 'Transformer2DModel'"),
+            ("unet", {"act_fn": "gelu"}, "act_fn is 'gelu', only 'silu' is supported"),
+            ("unet", {"class_embeddings_concat": False}, "only True is supported"),
+            ("unet", {"down_block_types": ["DownBlock2D"]}, "down_block_types is"),
+            ("vae", {"_class_name": "os.system"}, "only 'AutoencoderKL' is supported"),
+            ("vae", {"in_channels": 3}, "in_channels is 3, only 1 is supported"),
+            ("vocoder", {"architectures": ["Bigvgan"]}, "only .'SpeechT5HifiGan'. is supported"),
+            ("vocoder", {"normalize_before": True}, "normalize_before is True, only False"),
+        ],
+    )
+    def test_a_class_or_setting_that_is_not_ours(self, tmp_path, name, changes, message):
+        kind, config, write, read, _ = PARTS[name]
+        write(tmp_path, config, kind(config).state_dict())
+        change(tmp_path / "config.json", **changes)
+        with pytest.raises(ModelError, match=message):
+            read(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"_class_name": "StableDiffusionPipeline"}, "only 'AudioLDMPipeline' is supported"),
+            ({"text_encoder": ["transformers", "CLIPTextModel"]}, "only 'ClapTextModelWithProj"),
+        ],
+    )
+    def test_a_pipeline_of_another_kind(self, micro_model_folder, tmp_path, changes, message):
+        shutil.copy(micro_model_folder / "model_index.json", tmp_path)
+        change(tmp_path / "model_index.json", **changes)
+        with pytest.raises(ModelError, match=message):
+            layout.require_classes(tmp_path)
+
+    @pytest.mark.parametrize(
+        "change_header",
+        [
+            lambda entry: entry | {"data_offsets": [0, 10**12]},
+            lambda entry: entry | {"shape": [10**6, 10**6]},
+            lambda entry: entry | {"dtype": "F99"},
+            lambda entry: {},
+        ],
+    )
+    def test_a_header_that_lies(self, part, change_header):
+        _, read, folder, file = part
+        content = file.read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length])
+        name = max(header, key=lambda key: header[key].get("data_offsets", [0])[0])
+        text = json.dumps(header | {name: change_header(header[name])}).encode()
+        file.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+        with pytest.raises(ModelError, match="is damaged or not a safetensors file"):
+            read(folder)
+
+    @pytest.mark.parametrize("length", [0, 2**40, 2**63])
+    def test_a_header_of_a_length_that_lies(self, part, length):
+        _, read, folder, file = part
+        file.write_bytes(length.to_bytes(8, "little") + file.read_bytes()[8:])
+        with pytest.raises(ModelError, match="is damaged or not a safetensors file"):
+            read(folder)
 
     @pytest.mark.parametrize(
         "changes", [{"beta_schedule": "linear"}, {"prediction_type": "sample"}]
