@@ -1,9 +1,9 @@
 """Checkpoint files in the authors' format, and the tokenizer that they lack."""
 
-import authors
 import pytest
 import torch
 
+import authors
 import micro
 
 

@@ -1,9 +1,9 @@
 """The tables: one-to-one on the full set of names of every component and size."""
 
-import authors
 import pytest
 import torch
 
+import authors
 from latentfoley.checkpoints import keymaps, towers
 from latentfoley.checkpoints.original import unet_map_of, vae_map_of
 from latentfoley.config import VaeConfig, VocoderConfig
