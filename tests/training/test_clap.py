@@ -137,6 +137,16 @@ class TestTraining:
         assert all(torch.equal(encoder[key], tensor) for key, tensor in before.items())
         assert not torch.equal(task.modules["pooler"].dense.weight, pooler)
 
+    def test_it_goes_on_from_trained_towers(self, recipe, tmp_path):
+        first = make(recipe())
+        first.step(0)
+        first.export(tmp_path / "model")
+        second = make(recipe(start=tmp_path / "model", run={"seed": 1}))
+        for name in ("audio", "pooler", "projection"):
+            expected = first.modules[name].state_dict()
+            for key, tensor in second.modules[name].state_dict().items():
+                assert torch.equal(tensor, expected[key]), f"{name}.{key}"
+
     def test_it_resumes_bit_for_bit(self, recipe):
         assert_same_weights(*unbroken_and_resumed(make, recipe))
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from latentfoley.checkpoints.layout import read_vae
+from latentfoley.errors import ModelError
 from latentfoley.mel import log_mel
 from latentfoley.training.loop import train
 from latentfoley.training.vae import VaeRecipe, VaeTask
@@ -45,6 +46,18 @@ def test_the_adversary_joins_when_it_is_told_to(recipe):
     assert set(losses) == {"l1", "kl", "fooling", "judge"}
     assert all(math.isfinite(value) for value in losses.values())
     assert not torch.equal(next(task.judge.parameters()), judge[0])
+
+
+def test_it_goes_on_from_a_trained_one(recipe, micro_model_folder):
+    trained = read_vae(micro_model_folder / "vae").state_dict()
+    task = make(recipe(start=micro_model_folder))
+    assert all(torch.equal(w, trained[key]) for key, w in task.vae.state_dict().items())
+
+
+def test_it_does_not_go_on_from_one_of_another_size(recipe, micro_model_folder):
+    wider = VAE.model_copy(update={"latent_channels": 2 * VAE.latent_channels})
+    with pytest.raises(ModelError, match="shape of quant_conv"):
+        make(recipe(start=micro_model_folder, model=wider.model_dump()))
 
 
 def test_the_reconstruction_improves(recipe):

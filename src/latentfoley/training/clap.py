@@ -26,6 +26,7 @@ from latentfoley.config import ClapFrontEnd, Config
 from latentfoley.data.augment import Example, draw_example
 from latentfoley.data.recordings import generator, load_clips
 from latentfoley.notation import Embedding
+from latentfoley.training.checkpoint import start_from
 from latentfoley.training.loop import autocast
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.training.text_tower import from_minilm
@@ -67,6 +68,8 @@ class ClapRecipe(Config):
     blank_time: float = Field(default=0.2, ge=0, lt=1)
     weight_decay: float = 0.05
     drop_path: float = Field(default=0.1, ge=0, lt=1)
+    # A folder holding trained towers to go on from; None starts from the sentence encoder.
+    start: Path | None = None
 
 
 class Logits(nn.Module):
@@ -92,6 +95,10 @@ class ClapTask:
         model, tokenizer = from_minilm(recipe.embedding_dim)
         self.text = TextTower(model.to(device), tokenizer)
         self.audio = AudioTower(_audio_model(recipe).to(device), recipe.front_end)
+        if recipe.start is not None:
+            text, audio = TextTower.load(recipe.start), AudioTower.load(recipe.start)
+            start_from(self.text.model, text.model, recipe.start / "text_encoder")
+            start_from(self.audio.model, audio.model, recipe.start / "audio_encoder")
         self.logits = Logits().to(device)
         self.sentences: dict[str, Tensor] = {}
         self.modules: dict[str, nn.Module] = {

@@ -13,10 +13,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from latentfoley.checkpoints.layout import read_vae
 from latentfoley.config import Config, MelConfig, VaeConfig
 from latentfoley.data.recordings import crop, crops, generator, load_clips
 from latentfoley.mel import log_mel
 from latentfoley.notation import LogMel
+from latentfoley.training.checkpoint import start_from
 from latentfoley.training.discriminators import PatchDiscriminator, hinge_loss
 from latentfoley.training.loop import autocast
 from latentfoley.training.recipe import DataRecipe, RunRecipe
@@ -37,6 +39,8 @@ class VaeRecipe(Config):
     adversarial_weight: float = Field(default=0.5, ge=0)
     adversarial_start: int = Field(default=0, ge=0)
     discriminator_channels: int = Field(default=64, ge=4, multiple_of=4)
+    # A folder holding a trained `vae` to go on from; None starts from random weights.
+    start: Path | None = None
 
 
 class VaeTask:
@@ -51,7 +55,10 @@ class VaeTask:
         self.held_out = load_clips(
             recipe.data.manifest, recipe.data.folder, "valid", recipe.mel.sample_rate
         )
-        self.vae = Vae(recipe.model).to(device)
+        self.vae = Vae(recipe.model)
+        if recipe.start is not None:
+            start_from(self.vae, read_vae(recipe.start / "vae"), recipe.start / "vae")
+        self.vae.to(device)
         self.judge = PatchDiscriminator(recipe.discriminator_channels).to(device)
         self.modules: dict[str, nn.Module] = {"vae": self.vae, "judge": self.judge}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
