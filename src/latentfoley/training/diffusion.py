@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from rich.progress import track
 from safetensors import safe_open
@@ -29,7 +30,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from latentfoley.checkpoints.layout import read_vae, write_schedule, write_unet
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.config import Config, MelConfig, ScheduleConfig, UnetConfig
-from latentfoley.data.augment import mix
+from latentfoley.data.augment import mix, shift
 from latentfoley.data.recordings import Clip, Samples, crop, generator, load_clips
 from latentfoley.diffusion import Schedule, diffusion_loss, from_velocity, guided, velocity
 from latentfoley.errors import RecipeError, nearest_files
@@ -60,6 +61,11 @@ class DiffusionRecipe(Config):
     # Variations of each recording, and mixes of two, that are encoded and kept.
     variations: int = Field(default=6, ge=1)
     mixes: int = Field(default=500, ge=0)
+    # Most that a variation which ends in silence begins later.
+    shift_s: float = Field(default=0.0, ge=0)
+    # Length of the random vector added to each unit E, which stands for the gap between a sound's
+    # embedding and that of a text about it; see docs/decisions/0007.
+    embedding_noise: float = Field(default=0.0, ge=0)
     unconditional_probability: float = Field(default=0.1, ge=0, lt=1)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     # Min-SNR weighting (Hang et al. 2023, eq. 7, for ε): min(SNR, γ) / SNR; 0 is the plain loss.
@@ -111,10 +117,16 @@ class DiffusionTask:
         noise, eps = rng.standard_normal((2, *mean.shape), dtype=np.float32)
         z_0 = self.vae.config.scaling_factor * (mean + std * torch.from_numpy(noise))
         dropped = torch.from_numpy(rng.random(size) < self.recipe.unconditional_probability)
-        E = torch.where(dropped[:, None], self.E_empty.cpu(), self.data["E"][items].float())
+        E = self._perturb(self.data["E"][items].float(), rng)
+        E = torch.where(dropped[:, None], self.E_empty.cpu(), E)
         n = torch.from_numpy(rng.integers(0, self.schedule.n_train_steps, size))
         z_0, E, n, eps_0 = (x.to(self.device) for x in (z_0, E, n, torch.from_numpy(eps)))
         return z_0, E, n, eps_0
+
+    def _perturb(self, E: Embedding, rng: np.random.Generator) -> Embedding:
+        """Return unit vectors near E: each plus a Gaussian vector of expected length σ_E."""
+        direction = torch.from_numpy(rng.standard_normal(E.shape, dtype=np.float32))
+        return F.normalize(E + self.recipe.embedding_noise / E.shape[1] ** 0.5 * direction, dim=1)
 
     def _weights(self, n: Tensor) -> Tensor:
         gamma = self.recipe.min_snr_gamma
@@ -232,6 +244,7 @@ def _cache_key(recipe: DiffusionRecipe) -> str:
             "clip_frames": True,
             "variations": True,
             "mixes": True,
+            "shift_s": True,
             "run": {"seed"},
         }
     )
@@ -257,10 +270,11 @@ def _encode(
 def _variations(clips: list[Clip], recipe: DiffusionRecipe) -> Iterator[Samples]:
     """Yield crops of every recording, then mixes of two."""
     n_samples = recipe.clip_frames * recipe.mel.hop_length
+    n_most = round(recipe.shift_s * recipe.mel.sample_rate)
     rng = generator(recipe.run.seed, _CROPS_STREAM)
     for clip in clips:
         for _ in range(recipe.variations):
-            yield crop(clip.waveform, n_samples, rng)
+            yield shift(crop(clip.waveform, n_samples, rng), n_most, rng)
     for _ in range(recipe.mixes):
         pair = [clips[i].waveform for i in rng.integers(0, len(clips), 2)]
         first, second = (crop(waveform, n_samples, rng) for waveform in pair)

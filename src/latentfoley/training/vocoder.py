@@ -14,11 +14,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from latentfoley.checkpoints.layout import read_vae, read_vocoder
 from latentfoley.config import Config, MelConfig, VocoderConfig
 from latentfoley.data.recordings import crop, crops, generator, load_clips
 from latentfoley.mel import log_mel
 from latentfoley.notation import LogMel, Waveform
 from latentfoley.training import discriminators as gan
+from latentfoley.training.checkpoint import start_from
 from latentfoley.training.loop import autocast
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.training.spectral import mel_distance, stft_distance
@@ -42,6 +44,8 @@ class VocoderRecipe(Config):
     discriminator_channels: int = Field(default=32, ge=4, multiple_of=4)
     # A folder holding a trained `vae`: half of every batch then hears the VAE's reconstruction.
     vae: Path | None = None
+    # A folder holding a trained `vocoder` to go on from; None starts from random weights.
+    start: Path | None = None
 
 
 class VocoderTask:
@@ -54,7 +58,11 @@ class VocoderTask:
         self.clips = load_clips(manifest, folder, "train", recipe.mel.sample_rate)
         self.held_out = load_clips(manifest, folder, "valid", recipe.mel.sample_rate)
         self.vae = _load_vae(recipe.vae, device)
-        self.vocoder = Vocoder(recipe.model).to(device)
+        self.vocoder = Vocoder(recipe.model)
+        if recipe.start is not None:
+            folder = recipe.start / "vocoder"
+            start_from(self.vocoder, read_vocoder(folder), folder)
+        self.vocoder.to(device)
         self.judge = gan.WaveformDiscriminator(recipe.discriminator_channels).to(device)
         self.modules: dict[str, nn.Module] = {"vocoder": self.vocoder, "judge": self.judge}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
@@ -145,6 +153,4 @@ class VocoderTask:
 def _load_vae(folder: Path | None, device: torch.device) -> Vae | None:
     if folder is None:
         return None
-    from latentfoley.checkpoints.layout import read_vae
-
     return read_vae(folder / "vae").to(device).eval()
