@@ -185,3 +185,4 @@ class TestFiles:
         accuracy = json.loads((tmp_path / "previews" / "0000007.json").read_text())
         assert set(accuracy) == {"tone", "chirp", "noise", "click"}
         assert all(0 <= value <= 1 for value in accuracy.values())
+        assert (tmp_path / "previews" / "0000007.png").read_bytes()[:4] == b"\x89PNG"

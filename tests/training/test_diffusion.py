@@ -209,6 +209,9 @@ class TestFiles:
         for ours, average in zip(unet.parameters(), task.ema.parameters(), strict=True):
             assert torch.equal(ours, average)
 
-    def test_a_preview_is_a_picture(self, recipe, tmp_path):
+    def test_previews_are_sounds_and_a_picture(self, recipe, tmp_path):
         make(recipe()).preview(tmp_path / "previews", 7)
+        sounds = sorted(path.name for path in (tmp_path / "previews").glob("*.wav"))
+        assert len(sounds) == 16
+        assert sounds[0] == "0000007-encoded-0.wav" and sounds[-1] == "0000007-generated-7.wav"
         assert (tmp_path / "previews" / "0000007.png").read_bytes()[:4] == b"\x89PNG"

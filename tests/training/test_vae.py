@@ -120,8 +120,9 @@ def test_the_exported_latent_has_unit_variance(recipe):
     assert variance == pytest.approx(1, rel=0.3)  # other crops than those it was measured on
 
 
-def test_a_preview_is_a_picture(recipe, tmp_path):
+def test_previews_are_sounds_and_a_picture(recipe, tmp_path):
     make(recipe()).preview(tmp_path / "previews", 7)
-    (picture,) = (tmp_path / "previews").iterdir()
-    assert picture.name == "0000007.png"
+    names = {path.name for path in (tmp_path / "previews").iterdir()}
+    assert {"0000007-real-0.wav", "0000007-reconstructed-0.wav"} < names
+    picture = tmp_path / "previews" / "0000007.png"
     assert picture.read_bytes()[:4] == b"\x89PNG"

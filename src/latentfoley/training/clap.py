@@ -201,21 +201,36 @@ class ClapTask:
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
-        """Write how often a held-out sound is nearest to a caption of its own label."""
-        labels = sorted({label for clip in self.clips if clip.captions for label in clip.labels})
+        """Write how near held-out sounds of each label are to the captions of each, as a picture,
+        and how often the nearest captions are their own, as JSON.
+        """
+        from latentfoley.pictures import plot_matrix
+
+        captioned = {label for clip in self.clips if clip.captions for label in clip.labels}
+        heard = {clip.labels[0] for clip in self.held_out if clip.labels}
+        labels = sorted(captioned & heard)
         if not labels:
             return
-        captions = {label: self._captions_of(label) for label in labels}
-        T = torch.stack([self.text.embed(captions[label]).mean(dim=0) for label in labels])
-        right: dict[str, list[bool]] = {}
-        for clip in (clip for clip in self.held_out if clip.labels):
-            windows = cut_windows(torch.from_numpy(clip.waveform), self.recipe.front_end.n_samples)
-            A = self.audio.embed_windows(windows[:1].to(self.device))
-            guess = labels[int((A @ T.T).argmax())]
-            right.setdefault(clip.labels[0], []).append(guess == clip.labels[0])
-        accuracy = {label: float(np.mean(hits)) for label, hits in right.items()}
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{step:07d}.json").write_text(json.dumps(accuracy, indent=2) + "\n")
+        said = [self.text.embed(self._captions_of(label)).mean(dim=0) for label in labels]
+        T = F.normalize(torch.stack(said), dim=1)
+        cosines = {label: self._embed_held_out(label) @ T.T for label in labels}
+        right = {
+            label: float((cosines[label].argmax(dim=1) == k).float().mean())
+            for k, label in enumerate(labels)
+        }
+        table = torch.stack([cosines[label].mean(dim=0) for label in labels]).cpu().numpy()
+        plot_matrix(folder / f"{step:07d}.png", table, labels, f"held out, after {step} steps")
+        (folder / f"{step:07d}.json").write_text(json.dumps(right, indent=2) + "\n")
+
+    def _embed_held_out(self, label: str) -> Embedding:
+        """Return E of the first window of every held-out recording of a label."""
+        n_samples = self.recipe.front_end.n_samples
+        windows = [
+            cut_windows(torch.from_numpy(clip.waveform), n_samples)[:1]
+            for clip in self.held_out
+            if clip.labels[:1] == (label,)
+        ]
+        return self.audio.embed_windows(torch.cat(windows).to(self.device))
 
     def _captions_of(self, label: str) -> list[str]:
         return sorted({c for clip in self.clips if label in clip.labels for c in clip.captions})

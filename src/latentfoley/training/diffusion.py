@@ -145,8 +145,8 @@ class DiffusionTask:
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
-        """Write a picture: log-mels of encoded recordings above what their E alone brings back."""
-        from latentfoley.pictures import plot_mels
+        """Write encoded recordings, and what their E alone brings back: a picture and sounds."""
+        from latentfoley.training.previews import write_previews
 
         shown = torch.linspace(0, len(self.data["E"]) - 1, 8).long()
         z_0 = self.vae.config.scaling_factor * self.data["mean"][shown].float().to(self.device)
@@ -156,8 +156,9 @@ class DiffusionTask:
         self.ema.eval()
         denoiser = from_velocity(self.ema, self.schedule) if self.predicts_v else self.ema
         made = sample(guided(denoiser, E, self.E_empty, 2.5), z_N.to(self.device), plan)
-        rows = [self.vae.decode(z).cpu() for z in (z_0, made)]
-        plot_mels(folder / f"{step:07d}.png", rows, f"recordings, and {step} steps of training")
+        rows = {"encoded": self.vae.decode(z_0), "generated": self.vae.decode(made)}
+        title = f"recordings, and {step} steps of training"
+        write_previews(folder, step, rows, title, self.recipe.mel)
 
     def export(self, folder: Path) -> None:
         """Write the averaged weights to `folder/unet`, and their schedule beside them."""

@@ -135,8 +135,8 @@ class VaeTask:
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
-        """Write a picture of held-out log-mels above their reconstructions."""
-        from latentfoley.pictures import plot_mels
+        """Write held-out log-mels and their reconstructions as a picture and as sounds."""
+        from latentfoley.training.previews import write_previews
 
         rng = generator(self.recipe.run.seed, 0)
         n_samples = 512 * self.recipe.mel.hop_length
@@ -145,7 +145,8 @@ class VaeTask:
         X = log_mel(torch.from_numpy(real).to(self.device), self.recipe.mel)
         made = self.vae.decode(self.vae.encode(X))
         error = (X - made).abs().mean()
-        plot_mels(folder / f"{step:07d}.png", [X.cpu(), made.cpu()], f"L1 {error:.3f} nats")
+        rows = {"real": X, "reconstructed": made}
+        write_previews(folder, step, rows, f"L1 {error:.3f} nats", self.recipe.mel)
 
     def export(self, folder: Path) -> None:
         """Write `folder/vae`, with the scaling factor measured on the training clips."""
