@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from latentfoley.clap import AudioTower, TextTower, audio_features, cut_windows
 from latentfoley.config import ClapFrontEnd, Config
 from latentfoley.data.augment import Example, draw_example
-from latentfoley.data.recordings import generator, load_clips
+from latentfoley.data.recordings import generator
 from latentfoley.notation import Embedding
 from latentfoley.training.checkpoint import start_from
-from latentfoley.training.loop import autocast
+from latentfoley.training.loop import autocast, descend
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.training.text_tower import from_minilm
 
@@ -89,9 +89,8 @@ class ClapTask:
     def __init__(self, recipe: ClapRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
-        manifest, folder = recipe.data.manifest, recipe.data.folder
-        self.clips = load_clips(manifest, folder, "train", recipe.front_end.sample_rate)
-        self.held_out = load_clips(manifest, folder, "valid", recipe.front_end.sample_rate)
+        self.clips = recipe.data.clips("train", recipe.front_end.sample_rate)
+        self.held_out = recipe.data.clips("valid", recipe.front_end.sample_rate)
         model, tokenizer = from_minilm(recipe.embedding_dim)
         self.text = TextTower(model.to(device), tokenizer)
         self.audio = AudioTower(_audio_model(recipe).to(device), recipe.front_end)
@@ -127,12 +126,7 @@ class ClapTask:
         T = self._embed_captions([example.caption for example in examples])
         losses = self._losses(A, T, examples)
         total = losses["contrast"] + self.recipe.alignment_weight * losses["gap"]
-        optimizer = self.optimizers["clap"]
-        optimizer.zero_grad()
-        total.backward()
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, self.recipe.run.gradient_clip)
-        optimizer.step()
+        descend(total, self.optimizers["clap"], self.recipe.run)
         return {name: value.item() for name, value in losses.items()}
 
     def _embed_sounds(self, examples: list[Example], rng: np.random.Generator) -> Embedding:

@@ -31,13 +31,13 @@ from latentfoley.checkpoints.layout import read_vae, write_schedule, write_unet
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.config import Config, MelConfig, ScheduleConfig, UnetConfig
 from latentfoley.data.augment import mix, shift
-from latentfoley.data.recordings import Clip, Samples, crop, generator, load_clips
+from latentfoley.data.recordings import Clip, Samples, crop, generator
 from latentfoley.diffusion import Schedule, diffusion_loss, from_velocity, guided, velocity
 from latentfoley.errors import RecipeError, nearest_files
 from latentfoley.mel import log_mel
 from latentfoley.notation import Embedding, Latent
 from latentfoley.samplers import make_plan, sample
-from latentfoley.training.loop import autocast
+from latentfoley.training.loop import autocast, descend
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.unet import Unet
 
@@ -101,11 +101,7 @@ class DiffusionTask:
             target = velocity(z_0, eps, n, self.schedule) if self.predicts_v else None
             per_clip = diffusion_loss(self.unet, z_0, E, n, eps, self.schedule, target=target)
         loss = (self._weights(n) * per_clip).mean()
-        optimizer = self.optimizers["unet"]
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.unet.parameters(), self.recipe.run.gradient_clip)
-        optimizer.step()
+        descend(loss, self.optimizers["unet"], self.recipe.run)
         self._follow(step)
         return {"loss": loss.item()} | _by_level(per_clip.detach(), n)
 
@@ -259,7 +255,7 @@ def _encode(
     """Yield (mean, std, E) of every variation, in fp16."""
     tower = AudioTower.load(recipe.clap)
     tower.model.to(device)
-    clips = load_clips(recipe.data.manifest, recipe.data.folder, "train", recipe.mel.sample_rate)
+    clips = recipe.data.clips("train", recipe.mel.sample_rate)
     for waveform in track(list(_variations(clips, recipe)), "encoding"):
         X = log_mel(torch.from_numpy(waveform)[None].to(device), recipe.mel)
         with torch.no_grad(), autocast(recipe.run, device):

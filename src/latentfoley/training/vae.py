@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from latentfoley.checkpoints.layout import read_vae
 from latentfoley.config import Config, MelConfig, VaeConfig
-from latentfoley.data.recordings import crop, crops, generator, load_clips
+from latentfoley.data.recordings import crop, crops, generator
 from latentfoley.mel import log_mel
 from latentfoley.notation import LogMel
 from latentfoley.training.checkpoint import start_from
 from latentfoley.training.discriminators import PatchDiscriminator, hinge_loss
-from latentfoley.training.loop import autocast
+from latentfoley.training.loop import autocast, descend
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.vae import Vae, kl_divergence
 
@@ -58,12 +58,8 @@ class VaeTask:
     def __init__(self, recipe: VaeRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
-        self.clips = load_clips(
-            recipe.data.manifest, recipe.data.folder, "train", recipe.mel.sample_rate
-        )
-        self.held_out = load_clips(
-            recipe.data.manifest, recipe.data.folder, "valid", recipe.mel.sample_rate
-        )
+        self.clips = recipe.data.clips("train", recipe.mel.sample_rate)
+        self.held_out = recipe.data.clips("valid", recipe.mel.sample_rate)
         self.vae = _first_stage(recipe).to(device)
         if recipe.decoder_only:
             self.vae.encoder.requires_grad_(False)
@@ -90,7 +86,7 @@ class VaeTask:
             fooling = self._fooling_loss(made)
             losses["fooling"] = fooling
             total = total + self._adaptive_weight(l1, fooling) * fooling
-        self._update("vae", total)
+        descend(total, self.optimizers["vae"], self.recipe.run)
         if step >= self.recipe.adversarial_start:
             losses["judge"] = self._judge_step(X, made.detach())
         return {name: value.item() for name, value in losses.items()}
@@ -123,15 +119,8 @@ class VaeTask:
     def _judge_step(self, real: LogMel, made: LogMel) -> Tensor:
         with autocast(self.recipe.run, self.device):
             loss = hinge_loss(self.judge(real).float(), self.judge(made).float())
-        self._update("judge", loss)
+        descend(loss, self.optimizers["judge"], self.recipe.run)
         return loss
-
-    def _update(self, name: str, loss: Tensor) -> None:
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.modules[name].parameters(), self.recipe.run.gradient_clip)
-        optimizer.step()
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
