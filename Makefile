@@ -35,7 +35,6 @@ bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model; writes
 tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, from recordings to folder
 	$(BIN)/latentfoley train vae recipes/tiny/vae-1.toml
 	$(BIN)/latentfoley train vae recipes/tiny/vae-2.toml
-	$(BIN)/latentfoley train vae recipes/tiny/vae-3.toml
 	$(BIN)/latentfoley train clap recipes/tiny/clap-1.toml
 	$(BIN)/latentfoley train clap recipes/tiny/clap-2.toml
 	$(BIN)/latentfoley train vocoder recipes/tiny/vocoder-1.toml

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from latentfoley.checkpoints.layout import read_vae
-from latentfoley.errors import ModelError, RecipeError
+from latentfoley.errors import ModelError
 from latentfoley.mel import log_mel
 from latentfoley.training.loop import train
 from latentfoley.training.vae import VaeRecipe, VaeTask
@@ -58,23 +58,6 @@ def test_it_does_not_go_on_from_one_of_another_size(recipe, micro_model_folder):
     wider = VAE.model_copy(update={"latent_channels": 2 * VAE.latent_channels})
     with pytest.raises(ModelError, match="shape of quant_conv"):
         make(recipe(start=micro_model_folder, model=wider.model_dump()))
-
-
-def test_the_decoder_alone_leaves_latents_as_they_are(recipe, micro_model_folder, tmp_path):
-    task = make(recipe(start=micro_model_folder, decoder_only=True, run={"steps": 2}))
-    before = {key: tensor.clone() for key, tensor in task.vae.state_dict().items()}
-    train(task, task.recipe.run)
-    after = read_vae(task.recipe.run.folder / "model" / "vae")
-    for key, tensor in after.state_dict().items():
-        decodes = key.startswith(("decoder", "post_quant_conv"))
-        assert torch.equal(tensor, before[key]) != decodes, key
-    start = read_vae(micro_model_folder / "vae")
-    assert after.config.scaling_factor == start.config.scaling_factor
-
-
-def test_a_decoder_alone_needs_an_encoder(recipe):
-    with pytest.raises(RecipeError, match="give its folder as 'start'"):
-        recipe(decoder_only=True)
 
 
 def test_the_reconstruction_improves(recipe):

@@ -7,11 +7,10 @@ the gradients of the other two at the decoder's last layer.
 """
 
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from latentfoley.checkpoints.layout import read_vae
@@ -42,14 +41,6 @@ class VaeRecipe(Config):
     discriminator_channels: int = Field(default=64, ge=4, multiple_of=4)
     # A folder holding a trained `vae` to go on from; None starts from random weights.
     start: Path | None = None
-    # Train the decoder alone: the latents of `start`, and all that was made from them, stay good.
-    decoder_only: bool = False
-
-    @model_validator(mode="after")
-    def _check_start(self) -> Self:
-        if self.decoder_only and self.start is None:
-            raise ValueError("decoder_only needs a trained encoder; give its folder as 'start'")
-        return self
 
 
 class VaeTask:
@@ -60,10 +51,10 @@ class VaeTask:
         self.recipe, self.device = recipe, device
         self.clips = recipe.data.clips("train", recipe.mel.sample_rate)
         self.held_out = recipe.data.clips("valid", recipe.mel.sample_rate)
-        self.vae = _first_stage(recipe).to(device)
-        if recipe.decoder_only:
-            self.vae.encoder.requires_grad_(False)
-            self.vae.quant_conv.requires_grad_(False)
+        self.vae = Vae(recipe.model)
+        if recipe.start is not None:
+            start_from(self.vae, read_vae(recipe.start / "vae"), recipe.start / "vae")
+        self.vae.to(device)
         self.judge = PatchDiscriminator(recipe.discriminator_channels).to(device)
         self.modules: dict[str, nn.Module] = {"vae": self.vae, "judge": self.judge}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
@@ -138,11 +129,10 @@ class VaeTask:
         write_previews(folder, step, rows, f"L1 {error:.3f} nats", self.recipe.mel)
 
     def export(self, folder: Path) -> None:
-        """Write `folder/vae`, with the scaling factor measured on the training clips."""
+        """Measure the scaling factor on the training clips, then write `folder/vae`."""
         from latentfoley.checkpoints.layout import write_vae
 
-        kept = self.recipe.decoder_only
-        factor = self.vae.config.scaling_factor if kept else 1 / self._latent_std()
+        factor = 1 / self._latent_std()
         config = self.recipe.model.model_copy(update={"scaling_factor": factor})
         write_vae(folder / "vae", config, self.vae.state_dict())
 
@@ -159,18 +149,3 @@ class VaeTask:
             total += float(mean.sum())
             count += mean.numel()
         return float((squares / count - (total / count) ** 2) ** 0.5)
-
-
-def _first_stage(recipe: VaeRecipe) -> Vae:
-    """Return the VAE as it starts: random, or the trained one at `recipe.start`.
-
-    Raises:
-        ModelError: the one there is of another size than the recipe's.
-    """
-    if recipe.start is None:
-        return Vae(recipe.model)
-    folder = recipe.start / "vae"
-    trained = read_vae(folder)
-    vae = Vae(recipe.model.model_copy(update={"scaling_factor": trained.config.scaling_factor}))
-    start_from(vae, trained, folder)
-    return vae
