@@ -74,6 +74,22 @@ def test_its_card_states_the_measured_figures():
     assert "<!--" not in card
 
 
+def test_the_readme_states_the_measured_figures():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    reports = {
+        name: json.loads((BENCHMARKS / f"{name}.json").read_text())
+        for name in ("classifier", "recognition", "speed")
+    }
+    assert f"{reports['classifier']['real']['accuracy']:.1%}" in readme
+    for name in ("from texts", "from held-out recordings", "the same through VAE and vocoder"):
+        figures = reports["recognition"][name]
+        low, high = figures["interval_95"]
+        stated = f"{figures['accuracy']:.1%} ({low:.0%} to {high:.0%}, n = {figures['n']})"
+        assert stated in readme, name
+    for name in ("demo (dog bark and picture)", "5 s clip, loaded model"):
+        assert f"{reports['speed'][name]['median_s']:g} s" in readme, name
+
+
 def test_a_prompt_makes_the_asked_number_of_samples_of_audible_sound(model):
     (clip,) = model.generate("a dog barking", duration_s=5.0, steps=8)
     assert clip.waveform.shape == (80_000,)

@@ -100,6 +100,25 @@ def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
     pyplot.close(figure)
 
 
+def plot_matrix(
+    path: Path, values: Float32[np.ndarray, "R C"], names: Sequence[str], title: str
+) -> None:
+    """Write a PNG of a square table of cosines: rows are heard, columns are said."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(8, 7), layout="constrained")
+    picture = axis.imshow(values, vmin=-1, vmax=1, cmap="RdBu_r")
+    axis.set_xticks(range(len(names)), names, rotation=90)
+    axis.set_yticks(range(len(names)), names)
+    axis.set(xlabel="captions", ylabel="sounds", title=title)
+    figure.colorbar(picture, label="cosine")
+    _save(figure, path, dpi=80)
+    pyplot.close(figure)
+
+
 def _save(figure: Any, path: Path, *, dpi: int) -> None:
     """Write a PNG whole or not at all; characters the font lacks are drawn as boxes.
 

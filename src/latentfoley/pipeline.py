@@ -33,7 +33,7 @@ from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
 
-BATCH_SIZE = 8  # clips denoised together: bounds memory, changes no clip
+BATCH_SIZE = 8  # clips denoised together on an accelerator: bounds memory
 
 Progress = Callable[[int, int], None]
 """Called as (denoising steps done, steps in all)."""
@@ -67,6 +67,15 @@ class Model:
     def device(self) -> torch.device:
         """Where the networks are."""
         return self.unet.conv_in.weight.device
+
+    @property
+    def batch_size(self) -> int:
+        """Clips denoised together.
+
+        One on a CPU: its kernels round differently by batch, and a clip must not change by a bit
+        with its company. See docs/decisions/0006.
+        """
+        return 1 if self.device.type == "cpu" else BATCH_SIZE
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -106,7 +115,8 @@ class Model:
             for k in range(request.n_clips)
             for c in range(request.candidates)
         ]
-        batches = [jobs[i : i + BATCH_SIZE] for i in range(0, len(jobs), BATCH_SIZE)]
+        size = self.batch_size
+        batches = [jobs[i : i + size] for i in range(0, len(jobs), size)]
         made: list[Any] = []
         for b, batch in enumerate(batches):
 

@@ -1,9 +1,9 @@
 """How a generated file came to be: the record that travels in its metadata.
 
 A record is one line of JSON in the comment of the file. It is enough to make the same samples
-again (`command`), it says that the sound was generated, and it names no folder and no person. A
-record read from a file was written by anyone: it is validated like any other input and shown with
-control characters escaped.
+again (`command`), it says that the sound was generated, and it names no person, and no folder but
+that of a model of your own. A record read from a file was written by anyone: it is validated like
+any other input and shown with control characters escaped.
 
 It does not know how comments are stored: that is `encoding.py` and `containers.py`.
 """
@@ -128,6 +128,10 @@ class Provenance(BaseModel):
         if not self.prompt and self.like is None:
             raise ValueError("a prompt or a guiding recording is needed")
         return self
+
+    def same_sound(self, other: Self) -> bool:
+        """Whether both records lead to the same samples: all is equal but the time."""
+        return self.model_copy(update={"created": other.created}) == other
 
     def to_record(self) -> dict[str, Any]:
         """Return plain JSON values, as `write_audio(..., provenance=...)` takes them."""

@@ -45,10 +45,7 @@ class TestAgain:
             ["the sea", "--sampler", "ddpm", "--spacing", "trailing", "--guidance", "1e-7"],
             ["a dog @0.7 + the rain @0.3", "--duration", "0.1234", "--index", 9],
             ["--like", "tone.wav"],
-            pytest.param(
-                ["a dog", "--candidates", 3],
-                marks=pytest.mark.xfail(reason="see test_index_makes_one_of_many_again"),
-            ),
+            ["a dog", "--candidates", 3],
         ],
     )
     def test_the_command_makes_the_same_samples(self, run, generate, tmp_path, words):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from latentfoley.data.augment import draw_example, mix
+from latentfoley.data.augment import draw_example, mix, shift
 from latentfoley.data.recordings import Clip, generator
 from signals import chirp, noise, tone
 
@@ -25,6 +25,22 @@ def test_a_mix_is_a_share_of_each():
     np.testing.assert_allclose(parts @ shares, mixed, atol=1e-5)
     assert shares[:2].min() > 0
     assert np.abs(mixed).max() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_a_sound_that_ends_in_silence_comes_later():
+    sound = np.concatenate([tone(duration_s=0.1), np.zeros(8_000, np.float32)])
+    shifted = [shift(sound, 8_000, generator(seed, 0)) for seed in range(50)]
+    starts = [int(np.flatnonzero(x)[0] - np.flatnonzero(sound)[0]) for x in shifted]
+    assert 0 <= min(starts) < 500 and 7_500 < max(starts) <= 8_000
+    for start, x in zip(starts, shifted, strict=True):
+        np.testing.assert_array_equal(x[start : start + 1_600], sound[:1_600])
+        assert np.count_nonzero(x) == np.count_nonzero(sound)
+
+
+@pytest.mark.parametrize("n_most", [0, 1_000])
+def test_a_sound_that_goes_on_stays_where_it_is(n_most):
+    for seed in range(10):
+        np.testing.assert_array_equal(shift(tone(), n_most, generator(seed, 0)), tone())
 
 
 def test_shares_are_drawn_about_the_middle():

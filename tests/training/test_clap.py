@@ -137,6 +137,16 @@ class TestTraining:
         assert all(torch.equal(encoder[key], tensor) for key, tensor in before.items())
         assert not torch.equal(task.modules["pooler"].dense.weight, pooler)
 
+    def test_it_goes_on_from_trained_towers(self, recipe, tmp_path):
+        first = make(recipe())
+        first.step(0)
+        first.export(tmp_path / "model")
+        second = make(recipe(start=tmp_path / "model", run={"seed": 1}))
+        for name in ("audio", "pooler", "projection"):
+            expected = first.modules[name].state_dict()
+            for key, tensor in second.modules[name].state_dict().items():
+                assert torch.equal(tensor, expected[key]), f"{name}.{key}"
+
     def test_it_resumes_bit_for_bit(self, recipe):
         assert_same_weights(*unbroken_and_resumed(make, recipe))
 
@@ -175,3 +185,4 @@ class TestFiles:
         accuracy = json.loads((tmp_path / "previews" / "0000007.json").read_text())
         assert set(accuracy) == {"tone", "chirp", "noise", "click"}
         assert all(0 <= value <= 1 for value in accuracy.values())
+        assert (tmp_path / "previews" / "0000007.png").read_bytes()[:4] == b"\x89PNG"

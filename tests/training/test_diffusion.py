@@ -4,10 +4,12 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from latentfoley.checkpoints.layout import read_unet
 from latentfoley.clap import AudioTower
 from latentfoley.data.manifest import read_manifest, write_manifest
+from latentfoley.data.recordings import generator
 from latentfoley.training.diffusion import DiffusionRecipe, DiffusionTask
 from latentfoley.training.loop import train
 from micro import UNET
@@ -93,7 +95,14 @@ class TestData:
         assert all(torch.equal(first[name], second[name]) for name in first)
 
     @pytest.mark.parametrize(
-        "change", [{"variations": 1}, {"mixes": 0}, {"clip_frames": 16}, {"run": {"seed": 1}}]
+        "change",
+        [
+            {"variations": 1},
+            {"mixes": 0},
+            {"clip_frames": 16},
+            {"shift_s": 0.1},
+            {"run": {"seed": 1}},
+        ],
     )
     def test_other_settings_encode_anew(self, recipe, change, tmp_path):
         first, second = make(recipe(tmp_path)).data, make(recipe(tmp_path, **change)).data
@@ -113,6 +122,20 @@ class TestData:
         assert n.min() >= 0 and n.max() <= 999
         assert float(n.float().mean()) == pytest.approx(499.5, abs=30)
         assert float(eps.std()) == pytest.approx(1, abs=0.01)
+
+    @pytest.mark.parametrize("length", [0.0, 0.5, 1.0])
+    def test_embeddings_are_perturbed_by_a_vector_of_that_length(self, recipe, length):
+        task = make(recipe(embedding_noise=length))
+        E = F.normalize(normal(500, 512), dim=1)
+        near = task._perturb(E, generator(0, 0))
+        torch.testing.assert_close(near.norm(dim=1), torch.ones(500))
+        cosine = float((near * E).sum(dim=1).mean())
+        assert cosine == pytest.approx((1 + length**2) ** -0.5, abs=0.01)
+
+    def test_the_empty_prompt_is_never_perturbed(self, recipe):
+        task = make(recipe(embedding_noise=0.5, run={"batch_size": 200}))
+        _, E, _, _ = task._batch(0)
+        assert (task.E_empty == E).all(dim=1).any()
 
     def test_with_no_chance_the_empty_prompt_is_never_shown(self, recipe):
         task = make(recipe(unconditional_probability=0.0, run={"batch_size": 50}))
@@ -186,6 +209,9 @@ class TestFiles:
         for ours, average in zip(unet.parameters(), task.ema.parameters(), strict=True):
             assert torch.equal(ours, average)
 
-    def test_a_preview_is_a_picture(self, recipe, tmp_path):
+    def test_previews_are_sounds_and_a_picture(self, recipe, tmp_path):
         make(recipe()).preview(tmp_path / "previews", 7)
+        sounds = sorted(path.name for path in (tmp_path / "previews").glob("*.wav"))
+        assert len(sounds) == 16
+        assert sounds[0] == "0000007-encoded-0.wav" and sounds[-1] == "0000007-generated-7.wav"
         assert (tmp_path / "previews" / "0000007.png").read_bytes()[:4] == b"\x89PNG"

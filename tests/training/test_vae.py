@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from latentfoley.checkpoints.layout import read_vae
+from latentfoley.errors import ModelError
 from latentfoley.mel import log_mel
 from latentfoley.training.loop import train
 from latentfoley.training.vae import VaeRecipe, VaeTask
@@ -45,6 +46,18 @@ def test_the_adversary_joins_when_it_is_told_to(recipe):
     assert set(losses) == {"l1", "kl", "fooling", "judge"}
     assert all(math.isfinite(value) for value in losses.values())
     assert not torch.equal(next(task.judge.parameters()), judge[0])
+
+
+def test_it_goes_on_from_a_trained_one(recipe, micro_model_folder):
+    trained = read_vae(micro_model_folder / "vae").state_dict()
+    task = make(recipe(start=micro_model_folder))
+    assert all(torch.equal(w, trained[key]) for key, w in task.vae.state_dict().items())
+
+
+def test_it_does_not_go_on_from_one_of_another_size(recipe, micro_model_folder):
+    wider = VAE.model_copy(update={"latent_channels": 2 * VAE.latent_channels})
+    with pytest.raises(ModelError, match="shape of quant_conv"):
+        make(recipe(start=micro_model_folder, model=wider.model_dump()))
 
 
 def test_the_reconstruction_improves(recipe):
@@ -90,8 +103,9 @@ def test_the_exported_latent_has_unit_variance(recipe):
     assert variance == pytest.approx(1, rel=0.3)  # other crops than those it was measured on
 
 
-def test_a_preview_is_a_picture(recipe, tmp_path):
+def test_previews_are_sounds_and_a_picture(recipe, tmp_path):
     make(recipe()).preview(tmp_path / "previews", 7)
-    (picture,) = (tmp_path / "previews").iterdir()
-    assert picture.name == "0000007.png"
+    names = {path.name for path in (tmp_path / "previews").iterdir()}
+    assert {"0000007-real-0.wav", "0000007-reconstructed-0.wav"} < names
+    picture = tmp_path / "previews" / "0000007.png"
     assert picture.read_bytes()[:4] == b"\x89PNG"

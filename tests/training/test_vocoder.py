@@ -44,6 +44,12 @@ def test_the_adversaries_join_when_they_are_told_to(recipe):
     assert all(math.isfinite(value) for value in losses.values())
 
 
+def test_it_goes_on_from_a_trained_one(recipe, micro_model_folder):
+    trained = read_vocoder(micro_model_folder / "vocoder").state_dict()
+    task = make(recipe(start=micro_model_folder))
+    assert all(torch.equal(w, trained[key]) for key, w in task.vocoder.state_dict().items())
+
+
 def test_the_sound_improves(recipe):
     task = make(recipe(adversarial_start=10**6, stft_weight=1.0))
     for group in task.optimizers["vocoder"].param_groups:

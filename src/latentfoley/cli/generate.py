@@ -7,16 +7,18 @@ import reprlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from latentfoley.errors import InputError, nearest, nearest_files
+from latentfoley.errors import InputError, UserError, nearest, nearest_files
 
 if TYPE_CHECKING:
     from latentfoley.clip import Clip
     from latentfoley.pipeline import Progress
+    from latentfoley.provenance import Provenance
     from latentfoley.request import GenerationRequest
 
 Option = typer.Option
@@ -30,7 +32,8 @@ def generate(
         typer.Argument(help='What to hear; a blend is "rain @0.7 + a dog barking @0.3".'),
     ] = None,
     out: Annotated[
-        Path, Option("-o", "--out", help="Folder for the files, or one file's name.")
+        Path,
+        Option("-o", "--out", help="Folder, where no other sound is overwritten, or file's name."),
     ] = Path("out"),
     from_: Annotated[
         Path | None, Option("--from", help="Prompts from a .csv or .jsonl (column 'prompt').")
@@ -91,8 +94,9 @@ def generate(
     with _interruptible(paths) as written, _progress(quiet=as_json) as progress:
         clips = load(model, device=device).run(request, progress)
         for clip, path in zip(clips, paths, strict=True):
-            _deliver(clip, path, plot=plot, as_json=as_json)
-            written.append(path)
+            place = path if path == out else _unused(path, clip.provenance)
+            _deliver(clip, place, plot=plot, as_json=as_json)
+            written.append(place)
 
 
 def _deliver(clip: "Clip", path: Path, *, plot: bool, as_json: bool) -> None:
@@ -188,6 +192,25 @@ def _paths(request: "GenerationRequest", out: Path, format_: str | None) -> list
         out / f"{request.index + k:03d}-{_slug(sources[k // request.n])}.{format_ or 'wav'}"
         for k in range(request.n_clips)
     ]
+
+
+def _unused(path: Path, provenance: "Provenance") -> Path:
+    """Return `path`, or the first of path-2, path-3 … that holds no other sound than this one."""
+    return next(
+        place
+        for place in chain([path], (path.with_stem(f"{path.stem}-{k}") for k in count(2)))
+        if not place.exists() or _holds(place, provenance)
+    )
+
+
+def _holds(path: Path, provenance: "Provenance") -> bool:
+    from latentfoley.provenance import read_provenance
+
+    try:
+        there = read_provenance(path)
+    except UserError:  # not a recording, or not one of ours: leave it alone
+        return False
+    return there is not None and there.same_sound(provenance)
 
 
 def _require_place(folder: Path) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 from latentfoley.audio import normalise_peak
 from latentfoley.data.recordings import Clip, Samples, crop
 
+SILENT_PEAK = 1e-3  # -60 dB of full scale
+
 _JOINTS = ("{} with {}", "{} and {}", "{} while {}", "{}, {} in the background")
 
 
@@ -23,6 +25,16 @@ def mix(first: Samples, second: Samples, rng: np.random.Generator) -> Samples:
     """Return λ x₁ + (1 - λ) x₂ with λ ~ Beta(5, 5), as in AudioLDM's training, at peak 0.5."""
     share = rng.beta(5, 5)
     return normalise_peak(share * first + (1 - share) * second)
+
+
+def shift(waveform: Samples, n_most: int, rng: np.random.Generator) -> Samples:
+    """Return the sound up to `n_most` samples later, if that many at its end are silent.
+
+    What leaves at the end comes back at the start, so only silence may leave.
+    """
+    n_later = int(rng.integers(0, n_most + 1))
+    loudest = np.abs(waveform[len(waveform) - n_most :]).max(initial=0.0)
+    return np.roll(waveform, n_later) if loudest <= SILENT_PEAK else waveform
 
 
 def draw_example(

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from latentfoley.checkpoints.tensors import require_keys
 from latentfoley.errors import TrainingError
 
 FILE = "checkpoint.pt"
@@ -48,3 +50,14 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         reason = str(error).partition("\n")[0] or "it is empty"
         raise TrainingError(f"{path} cannot be read ({reason}); remove it to start anew") from None
     return state
+
+
+def start_from(module: nn.Module, trained: nn.Module, folder: Path) -> None:
+    """Give `module` the weights of `trained`, which was read from `folder`.
+
+    Raises:
+        ModelError: the two are not of the same size; lists the tensors that differ.
+    """
+    weights = trained.state_dict()
+    require_keys(module, weights, folder)
+    module.load_state_dict(weights)

@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from latentfoley.clap import AudioTower, TextTower, audio_features, cut_windows
 from latentfoley.config import ClapFrontEnd, Config
 from latentfoley.data.augment import Example, draw_example
-from latentfoley.data.recordings import generator, load_clips
+from latentfoley.data.recordings import generator
 from latentfoley.notation import Embedding
-from latentfoley.training.loop import autocast
+from latentfoley.training.checkpoint import start_from
+from latentfoley.training.loop import autocast, descend
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.training.text_tower import from_minilm
 
@@ -67,6 +68,8 @@ class ClapRecipe(Config):
     blank_time: float = Field(default=0.2, ge=0, lt=1)
     weight_decay: float = 0.05
     drop_path: float = Field(default=0.1, ge=0, lt=1)
+    # A folder holding trained towers to go on from; None starts from the sentence encoder.
+    start: Path | None = None
 
 
 class Logits(nn.Module):
@@ -86,12 +89,15 @@ class ClapTask:
     def __init__(self, recipe: ClapRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
-        manifest, folder = recipe.data.manifest, recipe.data.folder
-        self.clips = load_clips(manifest, folder, "train", recipe.front_end.sample_rate)
-        self.held_out = load_clips(manifest, folder, "valid", recipe.front_end.sample_rate)
+        self.clips = recipe.data.clips("train", recipe.front_end.sample_rate)
+        self.held_out = recipe.data.clips("valid", recipe.front_end.sample_rate)
         model, tokenizer = from_minilm(recipe.embedding_dim)
         self.text = TextTower(model.to(device), tokenizer)
         self.audio = AudioTower(_audio_model(recipe).to(device), recipe.front_end)
+        if recipe.start is not None:
+            text, audio = TextTower.load(recipe.start), AudioTower.load(recipe.start)
+            start_from(self.text.model, text.model, recipe.start / "text_encoder")
+            start_from(self.audio.model, audio.model, recipe.start / "audio_encoder")
         self.logits = Logits().to(device)
         self.sentences: dict[str, Tensor] = {}
         self.modules: dict[str, nn.Module] = {
@@ -120,12 +126,7 @@ class ClapTask:
         T = self._embed_captions([example.caption for example in examples])
         losses = self._losses(A, T, examples)
         total = losses["contrast"] + self.recipe.alignment_weight * losses["gap"]
-        optimizer = self.optimizers["clap"]
-        optimizer.zero_grad()
-        total.backward()
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, self.recipe.run.gradient_clip)
-        optimizer.step()
+        descend(total, self.optimizers["clap"], self.recipe.run)
         return {name: value.item() for name, value in losses.items()}
 
     def _embed_sounds(self, examples: list[Example], rng: np.random.Generator) -> Embedding:
@@ -194,21 +195,36 @@ class ClapTask:
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
-        """Write how often a held-out sound is nearest to a caption of its own label."""
-        labels = sorted({label for clip in self.clips if clip.captions for label in clip.labels})
+        """Write how near held-out sounds of each label are to the captions of each, as a picture,
+        and how often the nearest captions are their own, as JSON.
+        """
+        from latentfoley.pictures import plot_matrix
+
+        captioned = {label for clip in self.clips if clip.captions for label in clip.labels}
+        heard = {clip.labels[0] for clip in self.held_out if clip.labels}
+        labels = sorted(captioned & heard)
         if not labels:
             return
-        captions = {label: self._captions_of(label) for label in labels}
-        T = torch.stack([self.text.embed(captions[label]).mean(dim=0) for label in labels])
-        right: dict[str, list[bool]] = {}
-        for clip in (clip for clip in self.held_out if clip.labels):
-            windows = cut_windows(torch.from_numpy(clip.waveform), self.recipe.front_end.n_samples)
-            A = self.audio.embed_windows(windows[:1].to(self.device))
-            guess = labels[int((A @ T.T).argmax())]
-            right.setdefault(clip.labels[0], []).append(guess == clip.labels[0])
-        accuracy = {label: float(np.mean(hits)) for label, hits in right.items()}
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{step:07d}.json").write_text(json.dumps(accuracy, indent=2) + "\n")
+        said = [self.text.embed(self._captions_of(label)).mean(dim=0) for label in labels]
+        T = F.normalize(torch.stack(said), dim=1)
+        cosines = {label: self._embed_held_out(label) @ T.T for label in labels}
+        right = {
+            label: float((cosines[label].argmax(dim=1) == k).float().mean())
+            for k, label in enumerate(labels)
+        }
+        table = torch.stack([cosines[label].mean(dim=0) for label in labels]).cpu().numpy()
+        plot_matrix(folder / f"{step:07d}.png", table, labels, f"held out, after {step} steps")
+        (folder / f"{step:07d}.json").write_text(json.dumps(right, indent=2) + "\n")
+
+    def _embed_held_out(self, label: str) -> Embedding:
+        """Return E of the first window of every held-out recording of a label."""
+        n_samples = self.recipe.front_end.n_samples
+        windows = [
+            cut_windows(torch.from_numpy(clip.waveform), n_samples)[:1]
+            for clip in self.held_out
+            if clip.labels[:1] == (label,)
+        ]
+        return self.audio.embed_windows(torch.cat(windows).to(self.device))
 
     def _captions_of(self, label: str) -> list[str]:
         return sorted({c for clip in self.clips if label in clip.labels for c in clip.captions})

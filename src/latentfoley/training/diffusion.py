@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from rich.progress import track
 from safetensors import safe_open
@@ -29,14 +30,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from latentfoley.checkpoints.layout import read_vae, write_schedule, write_unet
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.config import Config, MelConfig, ScheduleConfig, UnetConfig
-from latentfoley.data.augment import mix
-from latentfoley.data.recordings import Clip, Samples, crop, generator, load_clips
+from latentfoley.data.augment import mix, shift
+from latentfoley.data.recordings import Clip, Samples, crop, generator
 from latentfoley.diffusion import Schedule, diffusion_loss, from_velocity, guided, velocity
 from latentfoley.errors import RecipeError, nearest_files
 from latentfoley.mel import log_mel
 from latentfoley.notation import Embedding, Latent
 from latentfoley.samplers import make_plan, sample
-from latentfoley.training.loop import autocast
+from latentfoley.training.loop import autocast, descend
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.unet import Unet
 
@@ -60,6 +61,11 @@ class DiffusionRecipe(Config):
     # Variations of each recording, and mixes of two, that are encoded and kept.
     variations: int = Field(default=6, ge=1)
     mixes: int = Field(default=500, ge=0)
+    # Most that a variation which ends in silence begins later.
+    shift_s: float = Field(default=0.0, ge=0)
+    # Length of the random vector added to each unit E, which stands for the gap between a sound's
+    # embedding and that of a text about it; see docs/decisions/0007.
+    embedding_noise: float = Field(default=0.0, ge=0)
     unconditional_probability: float = Field(default=0.1, ge=0, lt=1)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     # Min-SNR weighting (Hang et al. 2023, eq. 7, for ε): min(SNR, γ) / SNR; 0 is the plain loss.
@@ -95,11 +101,7 @@ class DiffusionTask:
             target = velocity(z_0, eps, n, self.schedule) if self.predicts_v else None
             per_clip = diffusion_loss(self.unet, z_0, E, n, eps, self.schedule, target=target)
         loss = (self._weights(n) * per_clip).mean()
-        optimizer = self.optimizers["unet"]
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.unet.parameters(), self.recipe.run.gradient_clip)
-        optimizer.step()
+        descend(loss, self.optimizers["unet"], self.recipe.run)
         self._follow(step)
         return {"loss": loss.item()} | _by_level(per_clip.detach(), n)
 
@@ -111,10 +113,16 @@ class DiffusionTask:
         noise, eps = rng.standard_normal((2, *mean.shape), dtype=np.float32)
         z_0 = self.vae.config.scaling_factor * (mean + std * torch.from_numpy(noise))
         dropped = torch.from_numpy(rng.random(size) < self.recipe.unconditional_probability)
-        E = torch.where(dropped[:, None], self.E_empty.cpu(), self.data["E"][items].float())
+        E = self._perturb(self.data["E"][items].float(), rng)
+        E = torch.where(dropped[:, None], self.E_empty.cpu(), E)
         n = torch.from_numpy(rng.integers(0, self.schedule.n_train_steps, size))
         z_0, E, n, eps_0 = (x.to(self.device) for x in (z_0, E, n, torch.from_numpy(eps)))
         return z_0, E, n, eps_0
+
+    def _perturb(self, E: Embedding, rng: np.random.Generator) -> Embedding:
+        """Return unit vectors near E: each plus a Gaussian vector of expected length σ_E."""
+        direction = torch.from_numpy(rng.standard_normal(E.shape, dtype=np.float32))
+        return F.normalize(E + self.recipe.embedding_noise / E.shape[1] ** 0.5 * direction, dim=1)
 
     def _weights(self, n: Tensor) -> Tensor:
         gamma = self.recipe.min_snr_gamma
@@ -133,8 +141,8 @@ class DiffusionTask:
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
-        """Write a picture: log-mels of encoded recordings above what their E alone brings back."""
-        from latentfoley.pictures import plot_mels
+        """Write encoded recordings, and what their E alone brings back: a picture and sounds."""
+        from latentfoley.training.previews import write_previews
 
         shown = torch.linspace(0, len(self.data["E"]) - 1, 8).long()
         z_0 = self.vae.config.scaling_factor * self.data["mean"][shown].float().to(self.device)
@@ -144,8 +152,9 @@ class DiffusionTask:
         self.ema.eval()
         denoiser = from_velocity(self.ema, self.schedule) if self.predicts_v else self.ema
         made = sample(guided(denoiser, E, self.E_empty, 2.5), z_N.to(self.device), plan)
-        rows = [self.vae.decode(z).cpu() for z in (z_0, made)]
-        plot_mels(folder / f"{step:07d}.png", rows, f"recordings, and {step} steps of training")
+        rows = {"encoded": self.vae.decode(z_0), "generated": self.vae.decode(made)}
+        title = f"recordings, and {step} steps of training"
+        write_previews(folder, step, rows, title, self.recipe.mel)
 
     def export(self, folder: Path) -> None:
         """Write the averaged weights to `folder/unet`, and their schedule beside them."""
@@ -232,6 +241,7 @@ def _cache_key(recipe: DiffusionRecipe) -> str:
             "clip_frames": True,
             "variations": True,
             "mixes": True,
+            "shift_s": True,
             "run": {"seed"},
         }
     )
@@ -245,7 +255,7 @@ def _encode(
     """Yield (mean, std, E) of every variation, in fp16."""
     tower = AudioTower.load(recipe.clap)
     tower.model.to(device)
-    clips = load_clips(recipe.data.manifest, recipe.data.folder, "train", recipe.mel.sample_rate)
+    clips = recipe.data.clips("train", recipe.mel.sample_rate)
     for waveform in track(list(_variations(clips, recipe)), "encoding"):
         X = log_mel(torch.from_numpy(waveform)[None].to(device), recipe.mel)
         with torch.no_grad(), autocast(recipe.run, device):
@@ -257,10 +267,11 @@ def _encode(
 def _variations(clips: list[Clip], recipe: DiffusionRecipe) -> Iterator[Samples]:
     """Yield crops of every recording, then mixes of two."""
     n_samples = recipe.clip_frames * recipe.mel.hop_length
+    n_most = round(recipe.shift_s * recipe.mel.sample_rate)
     rng = generator(recipe.run.seed, _CROPS_STREAM)
     for clip in clips:
         for _ in range(recipe.variations):
-            yield crop(clip.waveform, n_samples, rng)
+            yield shift(crop(clip.waveform, n_samples, rng), n_most, rng)
     for _ in range(recipe.mixes):
         pair = [clips[i].waveform for i in rng.integers(0, len(clips), 2)]
         first, second = (crop(waveform, n_samples, rng) for waveform in pair)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import nn
+from torch import Tensor, nn
 
 from latentfoley.errors import MissingExtraError, RecipeError, TrainingError
 from latentfoley.training.checkpoint import load_checkpoint, save_checkpoint
@@ -79,6 +79,15 @@ def learning_rate_factor(step: int, recipe: RunRecipe) -> float:
     progress = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     return recipe.final_rate + (1 - recipe.final_rate) * cosine
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, recipe: RunRecipe) -> None:
+    """Take one step down `loss`, the norm of all gradients clipped to `recipe.gradient_clip`."""
+    optimizer.zero_grad()
+    loss.backward()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip)
+    optimizer.step()
 
 
 def autocast(recipe: RunRecipe, device: torch.device) -> torch.autocast:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field
 
 from latentfoley.config import Config
+from latentfoley.data.recordings import Clip, load_clips
 from latentfoley.errors import RecipeError, nearest_files
 
 
@@ -18,6 +19,10 @@ class DataRecipe(Config):
 
     manifest: Path
     folder: Path
+
+    def clips(self, split: Literal["train", "valid"], sample_rate: int) -> list[Clip]:
+        """Decode one split; see `load_clips`."""
+        return load_clips(self.manifest, self.folder, split, sample_rate)
 
 
 class RunRecipe(Config):

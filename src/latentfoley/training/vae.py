@@ -13,12 +13,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from latentfoley.checkpoints.layout import read_vae
 from latentfoley.config import Config, MelConfig, VaeConfig
-from latentfoley.data.recordings import crop, crops, generator, load_clips
+from latentfoley.data.recordings import crop, crops, generator
 from latentfoley.mel import log_mel
 from latentfoley.notation import LogMel
+from latentfoley.training.checkpoint import start_from
 from latentfoley.training.discriminators import PatchDiscriminator, hinge_loss
-from latentfoley.training.loop import autocast
+from latentfoley.training.loop import autocast, descend
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.vae import Vae, kl_divergence
 
@@ -37,6 +39,8 @@ class VaeRecipe(Config):
     adversarial_weight: float = Field(default=0.5, ge=0)
     adversarial_start: int = Field(default=0, ge=0)
     discriminator_channels: int = Field(default=64, ge=4, multiple_of=4)
+    # A folder holding a trained `vae` to go on from; None starts from random weights.
+    start: Path | None = None
 
 
 class VaeTask:
@@ -45,13 +49,12 @@ class VaeTask:
     def __init__(self, recipe: VaeRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
-        self.clips = load_clips(
-            recipe.data.manifest, recipe.data.folder, "train", recipe.mel.sample_rate
-        )
-        self.held_out = load_clips(
-            recipe.data.manifest, recipe.data.folder, "valid", recipe.mel.sample_rate
-        )
-        self.vae = Vae(recipe.model).to(device)
+        self.clips = recipe.data.clips("train", recipe.mel.sample_rate)
+        self.held_out = recipe.data.clips("valid", recipe.mel.sample_rate)
+        self.vae = Vae(recipe.model)
+        if recipe.start is not None:
+            start_from(self.vae, read_vae(recipe.start / "vae"), recipe.start / "vae")
+        self.vae.to(device)
         self.judge = PatchDiscriminator(recipe.discriminator_channels).to(device)
         self.modules: dict[str, nn.Module] = {"vae": self.vae, "judge": self.judge}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
@@ -74,7 +77,7 @@ class VaeTask:
             fooling = self._fooling_loss(made)
             losses["fooling"] = fooling
             total = total + self._adaptive_weight(l1, fooling) * fooling
-        self._update("vae", total)
+        descend(total, self.optimizers["vae"], self.recipe.run)
         if step >= self.recipe.adversarial_start:
             losses["judge"] = self._judge_step(X, made.detach())
         return {name: value.item() for name, value in losses.items()}
@@ -107,20 +110,13 @@ class VaeTask:
     def _judge_step(self, real: LogMel, made: LogMel) -> Tensor:
         with autocast(self.recipe.run, self.device):
             loss = hinge_loss(self.judge(real).float(), self.judge(made).float())
-        self._update("judge", loss)
+        descend(loss, self.optimizers["judge"], self.recipe.run)
         return loss
-
-    def _update(self, name: str, loss: Tensor) -> None:
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.modules[name].parameters(), self.recipe.run.gradient_clip)
-        optimizer.step()
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
-        """Write a picture of held-out log-mels above their reconstructions."""
-        from latentfoley.pictures import plot_mels
+        """Write held-out log-mels and their reconstructions as a picture and as sounds."""
+        from latentfoley.training.previews import write_previews
 
         rng = generator(self.recipe.run.seed, 0)
         n_samples = 512 * self.recipe.mel.hop_length
@@ -129,7 +125,8 @@ class VaeTask:
         X = log_mel(torch.from_numpy(real).to(self.device), self.recipe.mel)
         made = self.vae.decode(self.vae.encode(X))
         error = (X - made).abs().mean()
-        plot_mels(folder / f"{step:07d}.png", [X.cpu(), made.cpu()], f"L1 {error:.3f} nats")
+        rows = {"real": X, "reconstructed": made}
+        write_previews(folder, step, rows, f"L1 {error:.3f} nats", self.recipe.mel)
 
     def export(self, folder: Path) -> None:
         """Measure the scaling factor on the training clips, then write `folder/vae`."""

@@ -14,12 +14,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from latentfoley.checkpoints.layout import read_vae, read_vocoder
 from latentfoley.config import Config, MelConfig, VocoderConfig
-from latentfoley.data.recordings import crop, crops, generator, load_clips
+from latentfoley.data.recordings import crop, crops, generator
 from latentfoley.mel import log_mel
 from latentfoley.notation import LogMel, Waveform
 from latentfoley.training import discriminators as gan
-from latentfoley.training.loop import autocast
+from latentfoley.training.checkpoint import start_from
+from latentfoley.training.loop import autocast, descend
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.training.spectral import mel_distance, stft_distance
 from latentfoley.vae import Vae
@@ -42,6 +44,8 @@ class VocoderRecipe(Config):
     discriminator_channels: int = Field(default=32, ge=4, multiple_of=4)
     # A folder holding a trained `vae`: half of every batch then hears the VAE's reconstruction.
     vae: Path | None = None
+    # A folder holding a trained `vocoder` to go on from; None starts from random weights.
+    start: Path | None = None
 
 
 class VocoderTask:
@@ -50,11 +54,14 @@ class VocoderTask:
     def __init__(self, recipe: VocoderRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
-        manifest, folder = recipe.data.manifest, recipe.data.folder
-        self.clips = load_clips(manifest, folder, "train", recipe.mel.sample_rate)
-        self.held_out = load_clips(manifest, folder, "valid", recipe.mel.sample_rate)
+        self.clips = recipe.data.clips("train", recipe.mel.sample_rate)
+        self.held_out = recipe.data.clips("valid", recipe.mel.sample_rate)
         self.vae = _load_vae(recipe.vae, device)
-        self.vocoder = Vocoder(recipe.model).to(device)
+        self.vocoder = Vocoder(recipe.model)
+        if recipe.start is not None:
+            folder = recipe.start / "vocoder"
+            start_from(self.vocoder, read_vocoder(folder), folder)
+        self.vocoder.to(device)
         self.judge = gan.WaveformDiscriminator(recipe.discriminator_channels).to(device)
         self.modules: dict[str, nn.Module] = {"vocoder": self.vocoder, "judge": self.judge}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
@@ -77,7 +84,7 @@ class VocoderTask:
             losses |= self._fooling_losses(real, made)
             total = total + losses["fooling"]
             total = total + self.recipe.feature_matching_weight * losses["features"]
-        self._update("vocoder", total)
+        descend(total, self.optimizers["vocoder"], self.recipe.run)
         return {name: value.item() for name, value in losses.items()}
 
     def _batch(self, step: int) -> tuple[Waveform, LogMel]:
@@ -96,7 +103,7 @@ class VocoderTask:
     def _judge_step(self, real: Waveform, made: Waveform) -> Tensor:
         with autocast(self.recipe.run, self.device):
             loss = gan.least_squares_loss(self.judge(real), self.judge(made))
-        self._update("judge", loss)
+        descend(loss, self.optimizers["judge"], self.recipe.run)
         return loss
 
     def _fooling_losses(self, real: Waveform, made: Waveform) -> dict[str, Tensor]:
@@ -108,13 +115,6 @@ class VocoderTask:
                 "fooling": gan.fooling_loss(of_made),
                 "features": gan.feature_matching_loss(of_real, of_made),
             }
-
-    def _update(self, name: str, loss: Tensor) -> None:
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.modules[name].parameters(), self.recipe.run.gradient_clip)
-        optimizer.step()
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
@@ -145,6 +145,4 @@ class VocoderTask:
 def _load_vae(folder: Path | None, device: torch.device) -> Vae | None:
     if folder is None:
         return None
-    from latentfoley.checkpoints.layout import read_vae
-
     return read_vae(folder / "vae").to(device).eval()
