@@ -228,6 +228,17 @@ class TestStrict:
         state = {k: v for k, v in small_state.items() if not k.startswith(part)}
         self.refused(state, tmp_path, message)
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "model.diffusion_model.film_emb.weight",
+            "first_stage_model.vocoder.conv_pre.weight",
+            "cond_stage_model.model.audio_branch.patch_embed.proj.weight",
+        ],
+    )
+    def test_a_tensor_of_other_axes(self, small_state, tmp_path, name):
+        self.refused(small_state | {name: torch.ones(1)}, tmp_path, f"no usable '{name}'")
+
     def test_a_tensor_of_another_shape(self, small_state, tmp_path, tokenizer):
         name = "first_stage_model.decoder.conv_out.weight"
         state = small_state | {name: torch.ones(2, 32, 3, 3)}

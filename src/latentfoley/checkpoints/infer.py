@@ -31,9 +31,9 @@ def unet_config(state: StateDict, mode: Compat, where: Path) -> UnetConfig:
     period = halvings[0]
     firsts = [1 + level * period for level in range(len(halvings) + 1)]
     widths = [
-        _shape(state, f"{UNET}input_blocks.{i}.0.out_layers.3.weight", where)[0] for i in firsts
+        _shape(state, f"{UNET}input_blocks.{i}.0.out_layers.3.weight", where, 4)[0] for i in firsts
     ]
-    stem = _shape(state, f"{UNET}input_blocks.0.0.weight", where)
+    stem = _shape(state, f"{UNET}input_blocks.0.0.weight", where, 4)
     return _build(
         UnetConfig,
         where,
@@ -41,7 +41,7 @@ def unet_config(state: StateDict, mode: Compat, where: Path) -> UnetConfig:
         block_channels=widths,
         layers_per_block=period - 1,
         heads=compat.heads(compat.PUBLISHED_HEADS, widths, mode).value,
-        embedding_dim=_shape(state, f"{UNET}film_emb.weight", where)[1],
+        embedding_dim=_shape(state, f"{UNET}film_emb.weight", where, 2)[1],
     )
 
 
@@ -56,8 +56,8 @@ def vae_config(state: StateDict, where: Path) -> VaeConfig:
     return _build(
         VaeConfig,
         where,
-        latent_channels=_shape(state, f"{FIRST_STAGE}post_quant_conv.weight", where)[0],
-        block_channels=[_shape(state, name.format(level), where)[0] for level in range(levels)],
+        latent_channels=_shape(state, f"{FIRST_STAGE}post_quant_conv.weight", where, 4)[0],
+        block_channels=[_shape(state, name.format(level), where, 4)[0] for level in range(levels)],
         layers_per_block=layers,
         scaling_factor=float(state["scale_factor"]),
     )
@@ -65,15 +65,19 @@ def vae_config(state: StateDict, where: Path) -> VaeConfig:
 
 def vocoder_config(state: StateDict, where: Path) -> VocoderConfig:
     """Return the generator's config: the published rates and kernels, its own width."""
-    channels, n_mels, *_ = _shape(state, f"{FIRST_STAGE}vocoder.conv_pre.weight", where)
+    channels, n_mels, _ = _shape(state, f"{FIRST_STAGE}vocoder.conv_pre.weight", where, 3)
     return _build(VocoderConfig, where, channels=channels, n_mels=n_mels)
 
 
 def text_config(state: StateDict, mode: Compat, where: Path) -> Json:
     """Return the text tower's config in the words of transformers."""
     branch = f"{CLAP}text_branch."
-    vocabulary, width = _shape(state, f"{branch}embeddings.word_embeddings.weight", where)
-    inner = _shape(state, f"{branch}encoder.layer.0.intermediate.dense.weight", where)[0]
+    vocabulary, width = _shape(state, f"{branch}embeddings.word_embeddings.weight", where, 2)
+    inner = _shape(state, f"{branch}encoder.layer.0.intermediate.dense.weight", where, 2)[0]
+
+    def rows(kind: str) -> int:
+        return _shape(state, f"{branch}embeddings.{kind}_embeddings.weight", where, 2)[0]
+
     query = rf"{re.escape(branch)}encoder\.layer\.(\d+)\.attention\.self\.query\.weight"
     return {
         "architectures": ["ClapTextModelWithProjection"],
@@ -83,13 +87,9 @@ def text_config(state: StateDict, mode: Compat, where: Path) -> Json:
         "num_hidden_layers": len(_numbers(state, query)),
         "num_attention_heads": max(1, width // 64),
         "intermediate_size": inner,
-        "max_position_embeddings": _shape(
-            state, f"{branch}embeddings.position_embeddings.weight", where
-        )[0],
-        "type_vocab_size": _shape(state, f"{branch}embeddings.token_type_embeddings.weight", where)[
-            0
-        ],
-        "projection_dim": _shape(state, f"{CLAP}text_projection.2.weight", where)[0],
+        "max_position_embeddings": rows("position"),
+        "type_vocab_size": rows("token_type"),
+        "projection_dim": _shape(state, f"{CLAP}text_projection.2.weight", where, 2)[0],
         "projection_hidden_act": "relu",
         "hidden_act": "gelu",
         "layer_norm_eps": compat.TRAINED_EPS if mode == "trained" else compat.PUBLISHED_EPS,
@@ -110,16 +110,16 @@ def audio_depths(state: StateDict) -> tuple[int, ...]:
 def audio_config(state: StateDict, where: Path) -> Json:
     """Return the audio tower's config in the words of transformers."""
     branch, depths = f"{CLAP}audio_branch.", audio_depths(state)
-    width, _, patch, _ = _shape(state, f"{branch}patch_embed.proj.weight", where)
+    width, _, patch, _ = _shape(state, f"{branch}patch_embed.proj.weight", where, 4)
     tables = [
-        _shape(state, f"{branch}layers.{s}.blocks.0.attn.relative_position_bias_table", where)
+        _shape(state, f"{branch}layers.{s}.blocks.0.attn.relative_position_bias_table", where, 2)
         for s in range(len(depths))
     ]
     return {
         "architectures": ["ClapAudioModelWithProjection"],
         "model_type": "clap_audio_model",
         "window_size": round((tables[0][0] ** 0.5 + 1) / 2),
-        "num_mel_bins": _shape(state, f"{branch}bn0.weight", where)[0],
+        "num_mel_bins": _shape(state, f"{branch}bn0.weight", where, 1)[0],
         "spec_size": 256,
         "patch_size": patch,
         "patch_stride": [patch, patch],
@@ -128,7 +128,7 @@ def audio_config(state: StateDict, where: Path) -> Json:
         "depths": list(depths),
         "num_attention_heads": [heads for _, heads in tables],
         "num_hidden_layers": len(depths),
-        "projection_dim": _shape(state, f"{CLAP}audio_projection.2.weight", where)[0],
+        "projection_dim": _shape(state, f"{CLAP}audio_projection.2.weight", where, 2)[0],
         "projection_hidden_act": "relu",
         "enable_fusion": False,
     }
@@ -140,9 +140,9 @@ def _numbers(names: Iterable[str], pattern: str) -> set[int]:
     return {int(found[1]) for found in map(match, names) if found}
 
 
-def _shape(state: StateDict, name: str, where: Path) -> tuple[int, ...]:
-    """Return a tensor's shape; one without dimensions fits none of ours."""
-    if name not in state or state[name].dim() < 1 + name.endswith("weight") * ("bn0" not in name):
+def _shape(state: StateDict, name: str, where: Path, n_axes: int) -> tuple[int, ...]:
+    """Return the shape of a tensor that must be there, with so many axes."""
+    if name not in state or state[name].dim() != n_axes:
         raise ModelError(f"{where} has no usable '{name}': it is no complete AudioLDM checkpoint")
     return tuple(state[name].shape)
 
