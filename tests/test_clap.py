@@ -1,5 +1,6 @@
 """Text and sound → E: transformers' feature extractor as oracle, then laws of the towers."""
 
+import json
 import shutil
 
 import numpy as np
@@ -172,7 +173,7 @@ class TestFolders:
     def test_with_damaged_weights(self, folder):
         weights = folder / "text_encoder" / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:100])
-        with pytest.raises(ModelError, match="text_encoder cannot be loaded"):
+        with pytest.raises(ModelError, match=r"text_encoder/model\.safetensors is damaged"):
             TextTower.load(folder)
 
     def test_with_a_weight_missing(self, folder):
@@ -182,8 +183,21 @@ class TestFolders:
         weights = load_file(file)
         del weights["text_projection.linear1.weight"]
         save_file(weights, file, metadata={"format": "pt"})
-        with pytest.raises(ModelError, match=r"lacks 1 tensors: text_projection\.linear1\.weight"):
+        with pytest.raises(
+            ModelError, match=r"1 faults:\n  missing: text_projection\.linear1\.weight"
+        ):
             TextTower.load(folder)
+
+    def test_with_a_network_that_cannot_be(self, folder):
+        file = folder / "text_encoder" / "config.json"
+        values = json.loads(file.read_text())
+        for changes, message in (
+            ({"num_attention_heads": 5}, "a clap_text_model cannot be built"),
+            ({"model_type": "clip_text_model"}, "only 'clap_text_model' is supported"),
+        ):
+            file.write_text(json.dumps(values | changes))
+            with pytest.raises(ModelError, match=message):
+                TextTower.load(folder)
 
     def test_with_the_ids_of_older_files_or_without(self, folder):
         from safetensors.torch import load_file, save_file
@@ -197,7 +211,7 @@ class TestFolders:
     def test_with_half_precision(self, folder):
         from safetensors.torch import load_file, save_file
 
-        from latentfoley.checkpoints.layout import as_half
+        from latentfoley.checkpoints.tensors import as_half
 
         E = TextTower.load(folder).embed(["rain"])
         file = folder / "text_encoder" / "model.safetensors"

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import latentfoley
-from latentfoley.errors import InputError, ModelError
-from latentfoley.loading import choose_device, find_folder, hash_weights
+from latentfoley.checkpoints.tensors import hash_weights
+from latentfoley.errors import ModelError
+from latentfoley.loading import find_folder
 from latentfoley.pipeline import Model
 from micro import FRONT_END, UNET, VAE, VOCODER
 
@@ -66,16 +67,6 @@ class TestNames:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         with pytest.raises(ModelError, match=r"'nobody/nothing' could not be fetched .* 'tiny'"):
             find_folder("nobody/nothing")
-
-
-class TestDevices:
-    def test_the_cpu_is_always_there(self):
-        assert choose_device("cpu") == torch.device("cpu")
-
-    @pytest.mark.parametrize("device", ["gpu", "", "cuda:99", "cpu:x"])
-    def test_a_device_that_is_none(self, device):
-        with pytest.raises(InputError, match=f"device '{device}' cannot be used here: "):
-            choose_device(device)
 
 
 class TestHash:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import latentfoley
-from latentfoley.loading import RESOURCES, hash_weights
+from latentfoley.checkpoints.tensors import hash_weights
+from latentfoley.loading import RESOURCES
 
 TINY = RESOURCES / "tiny"
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from latentfoley.audio import resample
 from latentfoley.config import ClapFrontEnd
-from latentfoley.errors import ModelError
 from latentfoley.mel import magnitude, mel_filters
 from latentfoley.notation import Embedding, Waveform
 
@@ -56,11 +55,9 @@ class TextTower:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read `text_encoder/` and `tokenizer/` of a model folder, in fp32."""
-        from transformers import AutoTokenizer, ClapTextModelWithProjection
+        from latentfoley.checkpoints.towers import open_text, read_tokenizer, text_network
 
-        model = _pretrained(ClapTextModelWithProjection, folder / "text_encoder")
-        tokenizer = _pretrained(AutoTokenizer, folder / "tokenizer")
-        return cls(model, tokenizer)
+        return cls(open_text(folder).fill(text_network), read_tokenizer(folder / "tokenizer"))
 
     @torch.no_grad()
     def embed(self, texts: list[str]) -> Embedding:
@@ -89,21 +86,17 @@ class AudioTower:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read `audio_encoder/` and `feature_extractor/` of a model folder, in fp32.
+        """Read `audio_encoder/` and `feature_extractor/` of a model folder, or a .ckpt; in fp32.
 
         Raises:
             ModelError: the folder has no audio tower, as the published ones have not.
         """
-        if not (folder / "audio_encoder").is_dir():
-            raise ModelError(
-                f"{folder} has no CLAP audio tower (audio_encoder/): guiding by a recording and "
-                "ranking candidates need one"
-            )
-        from transformers import ClapAudioModelWithProjection
-
+        from latentfoley.checkpoints import original, towers
         from latentfoley.checkpoints.layout import read_front_end
 
-        model = _pretrained(ClapAudioModelWithProjection, folder / "audio_encoder")
+        if folder.is_file():
+            return cls(original.open_audio(folder).fill(towers.audio_network), ClapFrontEnd())
+        model = towers.open_audio(folder).fill(towers.audio_network)
         return cls(model, read_front_end(folder / "feature_extractor"))
 
     @torch.no_grad()
@@ -123,31 +116,3 @@ class AudioTower:
 def _max_tokens(model: Any) -> int:
     """Return how many positions a text tower knows; RoBERTa counts them from the padding on."""
     return int(model.config.max_position_embeddings - model.config.pad_token_id - 1)
-
-
-def _pretrained(kind: Any, folder: Path) -> Any:
-    """Load a transformers object from a local folder, without network and without noise.
-
-    Raises:
-        ModelError: the folder is missing, damaged, or lacks a weight of the network.
-    """
-    from transformers import AutoTokenizer
-    from transformers.utils import logging
-
-    if not folder.is_dir():
-        raise ModelError(f"{folder} is missing: {folder.parent} is not a complete model folder")
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        if kind is AutoTokenizer:
-            return kind.from_pretrained(folder, local_files_only=True)
-        model, report = kind.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True
-        )
-    except Exception as error:  # transformers lets through whatever its parsers raise
-        raise ModelError(f"{folder} cannot be loaded: {error}") from None
-    # Position and type ids are counted, not learned; older files leave them out.
-    missing = [key for key in report["missing_keys"] if not key.endswith("_ids")]
-    if missing:
-        raise ModelError(f"{folder} lacks {len(missing)} tensors: {', '.join(sorted(missing)[:5])}")
-    return model.float()

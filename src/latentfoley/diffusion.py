@@ -179,6 +179,15 @@ def from_velocity(denoiser: ConditionalDenoiser, schedule: Schedule) -> Conditio
     return eps_hat
 
 
+def in_precision(denoiser: ConditionalDenoiser, dtype: torch.dtype) -> ConditionalDenoiser:
+    """Return a denoiser that computes in `dtype`, for a sampler that keeps its own precision."""
+
+    def eps_hat(z_n: Latent, n: Real[Tensor, "B"], E: Embedding) -> Latent:
+        return denoiser(z_n.to(dtype), n, E.to(dtype)).to(z_n.dtype)
+
+    return eps_hat
+
+
 def diffusion_loss(
     denoiser: ConditionalDenoiser,
     z_0: Latent,

@@ -1,62 +1,109 @@
-"""A name, a folder or a hub id → a model."""
+"""A name, a folder, a hub id or a checkpoint file → a model."""
 
 import math
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 
-import torch
-
-from latentfoley.checkpoints import layout
+from latentfoley.checkpoints.compat import require_mode
+from latentfoley.checkpoints.hub import fetch
+from latentfoley.checkpoints.original import open_original
+from latentfoley.checkpoints.parts import Parts, open_folder
+from latentfoley.checkpoints.registry import PUBLISHED
+from latentfoley.checkpoints.tensors import PICKLES
+from latentfoley.checkpoints.towers import read_tokenizer, text_network
 from latentfoley.clap import TextTower
 from latentfoley.config import ModelConfig
-from latentfoley.errors import InputError, ModelError, nearest, nearest_files
+from latentfoley.devices import choose_device, choose_dtype
+from latentfoley.errors import ModelError, nearest, nearest_files
 from latentfoley.pipeline import Model
+from latentfoley.unet import Unet
+from latentfoley.vae import Vae
+from latentfoley.vocoder import Vocoder
 
 EMBEDDED = ("tiny",)
 RESOURCES = Path(__file__).parent / "resources"
 
 
 def load(
-    model: str | Path = "tiny", *, revision: str | None = None, device: str | None = None
+    model: str | Path = "tiny",
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str = "fp32",
+    compat: str = "trained",
+    tokenizer: str | Path | None = None,
 ) -> Model:
     """Return a model, ready to generate.
 
     Args:
-        model: the embedded model's name, a folder in the diffusers layout, or a Hugging Face id
-            such as "cvssp/audioldm-s-full-v2", which is downloaded once.
+        model: the embedded model's name, a folder in the diffusers layout, a published name
+            ("audioldm-s-full-v2") or a Hugging Face id ("cvssp/audioldm-s-full-v2"), both
+            downloaded once, or a checkpoint file of the authors' code (.ckpt).
         revision: branch, tag or commit of a hub id.
         device: "cpu", "cuda", "cuda:1", "mps"; None takes the first GPU, else the CPU.
+        dtype: precision of the denoiser: "fp32", "bf16", "fp16", or "auto", which is bf16 where
+            the hardware has it. All else, and the sampler's arithmetic, stays in fp32.
+        compat: "trained" is the function the published weights were trained for, "diffusers"
+            the one that diffusers computes from the same files.
+        tokenizer: folder or hub id of the text tower's tokenizer, which a .ckpt does not hold;
+            None is roberta-base.
 
     Raises:
         ModelError: there is no such model, or its files do not fit together.
-        InputError: the device does not exist.
+        InputError: the device, the dtype or the compat does not exist.
     """
-    where = choose_device(device)
-    folder = find_folder(str(model), revision)
-    unet, vae = layout.read_unet(folder / "unet"), layout.read_vae(folder / "vae")
-    vocoder, about = layout.read_vocoder(folder / "vocoder"), layout.read_description(folder)
-    schedule = layout.read_schedule(folder / "scheduler")
+    mode, where = require_mode(compat), choose_device(device)
+    precision = choose_dtype(dtype, where)
+    parts = open_model(str(model), revision=revision, compat=mode, tokenizer=tokenizer)
     config = ModelConfig(
-        mel=about.mel,
-        vae=vae.config,
-        unet=unet.config,
-        vocoder=vocoder.config,
-        schedule=schedule,
-        phase_iterations=about.phase_iterations,
+        mel=parts.about.mel,
+        vae=parts.vae.config,
+        unet=parts.unet.config,
+        vocoder=parts.vocoder.config,
+        schedule=parts.schedule,
+        phase_iterations=parts.about.phase_iterations,
     )
-    text = TextTower.load(folder)
-    _require_fit(folder, config, text)
-    text.model.to(where)
+    _require_fit(parts, config)
+    text = parts.text.fill(text_network).to(where)
     return Model(
         name=str(model),
-        folder=folder,
-        weights_hash=hash_weights(folder),
+        folder=parts.where,
         config=config,
-        text=text,
-        unet=unet.to(where),
-        vae=vae.to(where),
-        vocoder=vocoder.to(where),
+        text=TextTower(text, read_tokenizer(parts.find_tokenizer())),
+        unet=parts.unet.fill(Unet, precision).to(where),
+        vae=parts.vae.fill(Vae).to(where),
+        vocoder=parts.vocoder.fill(Vocoder).to(where),
     )
+
+
+def open_model(
+    model: str,
+    *,
+    revision: str | None = None,
+    compat: str = "trained",
+    tokenizer: str | Path | None = None,
+    ema: bool = True,
+) -> Parts:
+    """Open whatever `load` takes, without reading its weights; `ema` is for checkpoint files."""
+    mode, path = require_mode(compat), Path(model).expanduser()
+    if path.is_file() and path.suffix in PICKLES:
+        find = partial(fetch_tokenizer, tokenizer)
+        return open_original(path, find_tokenizer=find, mode=mode, ema=ema)
+    return open_folder(find_folder(model, revision), mode)
+
+
+def fetch_tokenizer(tokenizer: str | Path | None) -> Path:
+    """Return the folder of a tokenizer: given, or that of roberta-base from the hub."""
+    path = Path(tokenizer or "").expanduser()
+    if tokenizer and path.is_dir():
+        return path
+    try:
+        return fetch(str(tokenizer or "FacebookAI/roberta-base"), patterns=("*.json", "*.txt"))
+    except ModelError as error:
+        raise ModelError(
+            f"a checkpoint file holds no tokenizer, and it could not be fetched: {error} "
+            "Give the folder of a roberta-base tokenizer (the tokenizer/ of any published model)."
+        ) from None
 
 
 def find_folder(model: str, revision: str | None = None) -> Path:
@@ -67,35 +114,23 @@ def find_folder(model: str, revision: str | None = None) -> Path:
     if model and path.is_dir():
         return _require_index(path)
     if model and path.exists():
-        raise ModelError(f"{model} is a file; a model is a folder with model_index.json in it")
+        raise ModelError(
+            f"{model} is a file; a model is a folder with model_index.json in it, or a checkpoint "
+            f"({', '.join(PICKLES)})"
+        )
+    if model in PUBLISHED:
+        return _require_index(fetch(PUBLISHED[model].hub_id_or_raise(), revision))
     if model.count("/") != 1 or model.startswith((".", "/", "~")):
         raise ModelError(
-            f"there is no model '{model}': give a folder, a hub id (owner/name) or an embedded "
-            f"model; {nearest(model, EMBEDDED)}{nearest_files(path) if '/' in model else ''}"
+            f"there is no model '{model}': give a folder, a hub id (owner/name) or a name; "
+            f"{nearest(model, [*EMBEDDED, *PUBLISHED])}"
+            f"{nearest_files(path) if '/' in model else ''}"
         )
-    return _download(model, revision, nearest_files(path) if path.parent.is_dir() else "")
-
-
-def choose_device(device: str | None) -> torch.device:
-    """Return the device to use.
-
-    Raises:
-        InputError: it is not a device, or this machine has none of its kind.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return _try(torch.device(device))
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"device '{device}' cannot be used here: {reason}") from None
-
-
-def _try(device: torch.device) -> torch.device:
-    """Return the device with its number; the one called meta computes nothing and is refused."""
-    number = torch.zeros(1, device=device)
-    number.item()
-    return number.device
+        return _require_index(fetch(model, revision))
+    except ModelError as error:
+        hint = nearest_files(path) if path.parent.is_dir() else ""
+        raise ModelError(f"there is no folder '{model}', and {error}{hint}") from None
 
 
 def _require_index(folder: Path) -> Path:
@@ -107,14 +142,14 @@ def _require_index(folder: Path) -> Path:
     raise ModelError(f"the folder {folder} holds no model: it has no model_index.json{hint}")
 
 
-def _require_fit(folder: Path, config: ModelConfig, text: TextTower) -> None:
+def _require_fit(parts: Parts, config: ModelConfig) -> None:
     """Check that the parts of a model were made for each other.
 
     Raises:
         ModelError: names the two that were not.
     """
     mel, vae, unet, vocoder = config.mel, config.vae, config.unet, config.vocoder
-    E_size = text.model.config.projection_dim  # type: ignore[union-attr]
+    E_size = parts.text.config.get("projection_dim", 512)
     pairs = {
         "latent channels of unet and vae": (unet.latent_channels, vae.latent_channels),
         "size of E in text_encoder and unet": (E_size, unet.embedding_dim),
@@ -124,29 +159,6 @@ def _require_fit(folder: Path, config: ModelConfig, text: TextTower) -> None:
     }
     for what, (one, other) in pairs.items():
         if one != other:
-            raise ModelError(f"the parts of {folder} do not fit together: {what}: {one}, {other}")
-
-
-def hash_weights(folder: Path) -> str:
-    """Return the first 16 hexadecimal digits of a hash over every weight file of a model."""
-    digest = sha256()
-    for file in sorted(folder.glob("*/*.safetensors")):
-        digest.update(file.relative_to(folder).as_posix().encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _download(model: str, revision: str | None, hint: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    patterns = ["*.json", "*/*.json", "*/*.safetensors", "*/*.txt"]
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelError(
-            f"there is no folder '{model}', and '{model}' could not be fetched from the Hugging "
-            f"Face hub ({reason}). Without network, give a folder that holds the model, or use the "
-            f"embedded model 'tiny'.{hint}"
-        ) from None
+            raise ModelError(
+                f"the parts of {parts.where} do not fit together: {what}: {one}, {other}"
+            )

@@ -19,10 +19,11 @@ import torch.nn.functional as F
 from jaxtyping import Float32
 
 from latentfoley.audio import read_audio, require_sound
+from latentfoley.checkpoints.tensors import hash_weights
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.clip import Clip
 from latentfoley.config import ModelConfig
-from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, guided
+from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, guided, in_precision
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.notation import Embedding, Latent, LogMel, Waveform
 from latentfoley.provenance import Guide, Provenance
@@ -44,7 +45,6 @@ class Model:
 
     name: str
     folder: Path
-    weights_hash: str
     config: ModelConfig
     text: TextTower
     unet: Unet
@@ -57,6 +57,11 @@ class Model:
         tower = AudioTower.load(self.folder)
         tower.model.to(self.device)
         return tower
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """What provenance knows the weights by; every file is read for it, once."""
+        return hash_weights(self.folder)
 
     @property
     def device(self) -> torch.device:
@@ -80,9 +85,10 @@ class Model:
     @property
     def denoiser(self) -> ConditionalDenoiser:
         """ε_θ, whatever the network predicts."""
+        network = in_precision(self.unet, self.unet.conv_in.weight.dtype)
         if self.config.schedule.prediction == "v_prediction":
-            return from_velocity(self.unet, self.schedule)
-        return self.unet
+            return from_velocity(network, self.schedule)
+        return network
 
     def generate(
         self, prompt: Prompt | Sequence[Prompt] | None = None, **options: Any

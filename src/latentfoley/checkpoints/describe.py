@@ -1,0 +1,63 @@
+"""What a model on disk is, as rows of text: sizes, settings and why they are so, licence."""
+
+from pathlib import Path
+from typing import Any
+
+from latentfoley.checkpoints.hub import local_folder
+from latentfoley.checkpoints.parts import Parts
+from latentfoley.checkpoints.registry import PUBLISHED, Published, by_hub_id
+
+
+def describe(parts: Parts, name: str) -> dict[str, Any]:
+    """Return the facts of an opened model; counts are of tensors, sizes in bytes."""
+    published = PUBLISHED.get(name) or by_hub_id(name)
+    facts: dict[str, Any] = {"model": name, "path": str(parts.where)}
+    facts["parts"] = {
+        part: {
+            "parameters": sum(t.numel() for t in stored.weights.values() if t.is_floating_point()),
+            "bytes": sum(t.numel() * t.element_size() for t in stored.weights.values()),
+            "precision": _precision(stored.weights),
+        }
+        for part, stored in parts.stored.items()
+    }
+    facts["heads"] = {"value": list(parts.unet.config.heads), "why": parts.heads.why}
+    facts["text_eps"] = {"value": parts.text.config["layer_norm_eps"], "why": parts.eps.why}
+    facts["scaling_factor"] = parts.vae.config.scaling_factor
+    facts["prediction"] = parts.schedule.prediction
+    facts["latent"] = {
+        "channels": parts.vae.config.latent_channels,
+        "compression": parts.vae.config.compression,
+    }
+    facts["audio_tower"] = parts.audio is not None
+    facts["licence"] = published.licence if published else _own_licence(parts.where)
+    return facts
+
+
+def listing() -> list[dict[str, Any]]:
+    """Return every published name, and whether it is on this machine."""
+    return [_row(name, model) for name, model in PUBLISHED.items()]
+
+
+def _row(name: str, model: Published) -> dict[str, Any]:
+    folder = local_folder(model.hub_id) if model.hub_id else None
+    return {
+        "name": name,
+        "size": model.size,
+        "unet_parameters": model.unet_parameters,
+        "bytes": model.n_bytes,
+        "hub_id": model.hub_id,
+        "zenodo": model.zenodo,
+        "licence": model.licence,
+        "path": str(folder) if folder else None,
+    }
+
+
+def _precision(weights: Any) -> str:
+    kinds = {str(t.dtype).removeprefix("torch.") for t in weights.values() if t.is_floating_point()}
+    return ", ".join(sorted(kinds))
+
+
+def _own_licence(where: Path) -> str:
+    cards = [where / name for name in ("MODEL_CARD.md", "README.md")] if where.is_dir() else []
+    card = next((card for card in cards if card.is_file()), None)
+    return f"see {card}" if card else "not stated"

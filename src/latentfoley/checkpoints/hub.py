@@ -1,0 +1,126 @@
+"""Models from the Hugging Face hub, or from a folder that stands in for it.
+
+`huggingface_hub` downloads, resumes what is cut off, caches, and stays offline where
+HF_HUB_OFFLINE=1. Every large file that arrives is then compared with the SHA-256 that the hub names
+it by. LATENTFOLEY_MIRROR is a folder with models at owner/name, looked at first.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from latentfoley.checkpoints.registry import by_hub_id
+from latentfoley.checkpoints.tensors import hash_file
+from latentfoley.errors import ModelError
+
+MIRROR = "LATENTFOLEY_MIRROR"
+PATTERNS = ("*.json", "*/*.json", "*/*.safetensors", "*/*.txt")
+
+
+def fetch(hub_id: str, revision: str | None = None, patterns: tuple[str, ...] = PATTERNS) -> Path:
+    """Return the folder of a model, downloading what is not there yet.
+
+    Raises:
+        ModelError: it cannot be reached, does not exist, or arrived damaged.
+    """
+    if mirrored := _in_mirror(hub_id):
+        return mirrored
+    blobs = _blobs(hub_id)
+    before = set(blobs.glob("*"))
+    folder = _snapshot(hub_id, revision, patterns)
+    for blob in sorted(set(blobs.glob("*")) - before):
+        _require_hash(blob)
+    return folder
+
+
+def local_folder(hub_id: str) -> Path | None:
+    """Return the folder of a model that is on this machine already, else None; asks no network."""
+    if mirrored := _in_mirror(hub_id):
+        return mirrored
+    snapshots = _blobs(hub_id).parent / "snapshots"
+    return next(iter(sorted(snapshots.glob("*"))), None)
+
+
+def check(hub_id: str, folder: Path) -> list[str]:
+    """Return the files whose SHA-256 is known from publication and is as it should be.
+
+    Raises:
+        ModelError: a file is not the published one.
+    """
+    entry, checked = by_hub_id(hub_id), []
+    for file, (first, last) in (entry.hashes if entry else {}).items():
+        if not (folder / file).is_file():
+            continue
+        digest = hash_file(folder / file)
+        if not (digest.startswith(first) and digest.endswith(last)):
+            raise ModelError(
+                f"{folder / file} is not the published file: its SHA-256 is {digest}, expected "
+                f"{first}…{last}"
+            )
+        checked.append(file)
+    return checked
+
+
+def _in_mirror(hub_id: str) -> Path | None:
+    mirror = os.environ.get(MIRROR)
+    if not mirror:
+        return None
+    if not Path(mirror).expanduser().is_dir():
+        raise ModelError(f"{MIRROR} is '{mirror}', which is no folder")
+    folder = Path(mirror).expanduser() / hub_id
+    return folder if folder.is_dir() else None
+
+
+def _blobs(hub_id: str) -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{hub_id.replace('/', '--')}" / "blobs"
+
+
+def _snapshot(hub_id: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
+
+    try:
+        wanted = [*patterns, *_older_weights(hub_id, revision, patterns)]
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=wanted))
+    except (LocalEntryNotFoundError, HTTPError, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ModelError(
+            f"'{hub_id}' could not be fetched from the Hugging Face hub ({reason}). Asked for "
+            "again, a download goes on with the files that are not there yet. Without "
+            f"network, give a folder that holds the model, set {MIRROR} to a folder of models "
+            "(owner/name), or use the embedded model 'tiny'."
+        ) from None
+
+
+def _older_weights(hub_id: str, revision: str | None, patterns: tuple[str, ...]) -> list[str]:
+    """Return the .bin files of parts that have no .safetensors; none without network."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
+
+    if constants.HF_HUB_OFFLINE or patterns != PATTERNS:
+        return []
+    try:
+        files = [Path(file) for file in HfApi().list_repo_files(hub_id, revision=revision)]
+    except (HTTPError, OfflineModeIsEnabled, OSError):
+        return []  # snapshot_download finds what is cached, or says why it cannot
+    newer = {file.parent for file in files if file.suffix == ".safetensors"}
+    return [str(file) for file in files if file.suffix == ".bin" and file.parent not in newer]
+
+
+def _require_hash(blob: Path) -> None:
+    """Check a file of the cache against its name, which for large files is its SHA-256.
+
+    Raises:
+        ModelError: it arrived damaged; it is removed, so that it is fetched again.
+    """
+    if not re.fullmatch(r"[0-9a-f]{64}", blob.name):
+        return
+    digest = hash_file(blob)
+    if digest != blob.name:
+        blob.unlink()
+        raise ModelError(
+            f"a file arrived damaged: its SHA-256 is {digest}, expected {blob.name}. It was "
+            "removed; the same command fetches it again"
+        )

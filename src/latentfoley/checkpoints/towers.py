@@ -1,0 +1,90 @@
+"""The two CLAP towers on disk: networks of `transformers`, filled as strictly as ours.
+
+Their `config.json` is that of transformers, so their config stays a plain dictionary here.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from latentfoley.checkpoints.json_files import Json, read_json
+from latentfoley.checkpoints.kinds import TRANSFORMERS_WEIGHTS
+from latentfoley.checkpoints.layout import read_weights
+from latentfoley.checkpoints.tensors import Stored
+from latentfoley.errors import ModelError
+
+
+def open_text(folder: Path) -> Stored[Json]:
+    """Open `text_encoder/` of a model folder as its config describes it."""
+    return _open(folder / "text_encoder", "clap_text_model")
+
+
+def open_audio(folder: Path) -> Stored[Json]:
+    """Open `audio_encoder/` of a model folder.
+
+    Raises:
+        ModelError: the folder has no audio tower, as the published ones have not.
+    """
+    if not (folder / "audio_encoder").is_dir():
+        raise ModelError(
+            f"{folder} has no CLAP audio tower (audio_encoder/): guiding by a recording and "
+            "ranking candidates need one"
+        )
+    return _open(folder / "audio_encoder", "clap_audio_model")
+
+
+def _open(folder: Path, model_type: str) -> Stored[Json]:
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is missing: {folder.parent} is not a complete model folder")
+    config = read_json(folder / "config.json")
+    if config["model_type"] != model_type:
+        given = config["model_type"]
+        raise ModelError(
+            f"{folder / 'config.json'}: model_type is {given!r}, only {model_type!r} is supported"
+        )
+    return Stored(dict(config), read_weights(folder, TRANSFORMERS_WEIGHTS), folder)
+
+
+def with_eps(text: Stored[Json], eps: float) -> Stored[Json]:
+    """Return the text tower with another LayerNorm ε."""
+    return replace(text, config={**text.config, "layer_norm_eps": eps})
+
+
+def text_network(config: Json) -> nn.Module:
+    """Return a text tower with its projection, as its config describes it."""
+    from transformers import ClapTextConfig, ClapTextModelWithProjection
+
+    return _build(config, ClapTextConfig, ClapTextModelWithProjection)
+
+
+def audio_network(config: Json) -> nn.Module:
+    """Return an audio tower with its projection, as its config describes it."""
+    from transformers import ClapAudioConfig, ClapAudioModelWithProjection
+
+    return _build(config, ClapAudioConfig, ClapAudioModelWithProjection)
+
+
+def _build(config: Json, config_kind: Any, model_kind: Any) -> nn.Module:
+    try:
+        model: nn.Module = model_kind(config_kind(**config))
+    except Exception as error:  # transformers lets through whatever its checks raise
+        raise ModelError(f"a {config.get('model_type')} cannot be built: {error}") from None
+    return model
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """Read the tokenizer in a folder, without network and without noise.
+
+    Raises:
+        ModelError: the folder is missing or damaged.
+    """
+    from transformers import AutoTokenizer
+
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is missing: {folder.parent} is not a complete model folder")
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # as above
+        raise ModelError(f"{folder} cannot be loaded: {error}") from None
