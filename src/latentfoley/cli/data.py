@@ -1,0 +1,151 @@
+"""`latentfoley data …`: a folder of recordings → what is in it → shards → what a model sees."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from latentfoley.data.catalogue import Fault
+    from latentfoley.data.scan import Scan
+
+app = typer.Typer(help="Look at, pack and encode recordings to train on.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help="Any folder of recordings, at any depth.")]
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        help="audiocaps, clotho, esc50, fsd50k, audioset, table or plain; by default found out."
+    ),
+]
+Captions = Annotated[
+    Path | None, typer.Option(help="A .csv, .tsv or .jsonl from elsewhere that names files.")
+]
+Workers = Annotated[int | None, typer.Option(help="Processes; by default one per core.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+_SHOWN = 10  # of each list of files; --json has all of them
+
+
+@app.command()
+def scan(
+    folder: Folder,
+    layout: Layout = None,
+    captions: Captions = None,
+    workers: Workers = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write histograms of durations and levels to this .png.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a folder holds: durations, rates, silence, clipping, duplicates, broken files.
+
+    Example: latentfoley data scan recordings/ --plot scan.png
+    """
+    from latentfoley.data.scan import scan as scan_folder
+
+    if plot is not None:
+        _require_png(plot)
+    with _progress("listening", quiet=as_json) as progress:
+        found = scan_folder(
+            folder, layout=layout, captions=captions, workers=workers, progress=progress
+        )
+    if plot is not None:
+        _plot(found, plot)
+    if as_json:
+        typer.echo(found.model_dump_json())
+        return
+    _print_rows(_scan_rows(found))
+    _print_faults("broken", found.broken)
+    _print_files("silent", found.silent)
+    _print_files("clipped", found.clipped)
+    _print_files("duplicates", [f"{path} = {first}" for path, first in found.duplicates])
+
+
+def _scan_rows(found: "Scan") -> dict[str, str]:
+    """Return the table of a scan, label by label."""
+    rows = {
+        "recordings": f"{found.n_recordings:,}, {_time(found.total_s)}",
+        "durations": f"{found.shortest_s:.3g} to {found.longest_s:.3g} s",
+        "sample rates": _counts(found.sample_rates, " Hz"),
+        "channels": _counts(found.channels),
+        "formats": _counts(found.kinds),
+        "licences": _counts({name or "none found": n for name, n in found.licences.items()}),
+        "captions": f"{found.captioned:,} recordings have some, {found.labelled:,} have labels",
+    }
+    if found.tables:
+        shown = ", ".join(found.tables[:_SHOWN])
+        rows["tables"] = f"{shown} ({found.layout}, {found.table_rows:,} recordings named)"
+    for label in ("silent", "clipped", "duplicates", "broken"):
+        rows[label] = f"{len(getattr(found, label)):,}"
+    return rows
+
+
+def _counts(counts: Mapping[str, int], unit: str = "") -> str:
+    shown = [f"{name}{unit} ({n:,})" for name, n in list(counts.items())[:_SHOWN]]
+    return ", ".join([*shown, *(["…"] if len(counts) > _SHOWN else [])])
+
+
+def _time(duration_s: float) -> str:
+    minutes, seconds = divmod(round(duration_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min {seconds} s" if hours else f"{minutes} min {seconds} s"
+
+
+def _print_rows(rows: Mapping[str, str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for label, text in rows.items():
+        table.add_row(Text(label), Text(text))
+    Console(highlight=False).print(table)
+
+
+def _print_faults(label: str, faults: "tuple[Fault, ...]") -> None:
+    _print_files(label, [f"{path}: {reason}" for path, reason in faults])
+
+
+def _print_files(label: str, lines: "tuple[str, ...] | list[str]") -> None:
+    """Print a list, the first of it."""
+    if lines:
+        typer.echo(f"\n{label}")
+    for line in lines[:_SHOWN]:
+        typer.echo(f"  {line}")
+    if len(lines) > _SHOWN:
+        typer.echo(f"  … and {len(lines) - _SHOWN:,} more; --json lists them all")
+
+
+def _require_png(path: Path) -> None:
+    from latentfoley.errors import InputError
+
+    if path.suffix.lower() != ".png" or path.is_dir():
+        raise InputError(f"'{path}' cannot be the picture; give a name that ends in .png")
+
+
+def _plot(found: "Scan", path: Path) -> None:
+    from latentfoley.pictures import plot_bars
+
+    histograms = {"duration in s": found.durations, "level in dB of full scale": found.levels}
+    plot_bars(path, histograms, f"{found.folder}: {found.n_recordings:,} recordings")
+
+
+@contextmanager
+def _progress(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Yield a progress callback that draws a bar with the time left on a terminal's stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
+    console = Console(stderr=True)
+    silent = quiet or not sys.stderr.isatty()
+    with Progress(*columns, console=console, transient=True, disable=silent) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

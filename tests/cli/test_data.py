@@ -1,0 +1,73 @@
+"""`latentfoley data`: what is printed, and what is answered to each mistake."""
+
+import json
+import os
+
+import pytest
+
+from folders import sound, write
+from signals import tone
+
+ONE_WORKER = ("--workers", 1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with two recordings, one of them with a caption, and a broken file."""
+    sound(tmp_path / "in/a [x].wav", tone(duration_s=1))
+    sound(tmp_path / "in/雨/b.wav")
+    write(tmp_path / "in/雨/b.txt", "rain")
+    write(tmp_path / "in/broken.wav", "hello")
+    return tmp_path / "in"
+
+
+class TestScan:
+    def test_a_table(self, run, folder):
+        end = run("data", "scan", "in", *ONE_WORKER)
+        assert (end.code, end.err) == (0, "")
+        rows = dict(line.split(maxsplit=1) for line in end.out.splitlines()[:12] if line.strip())
+        assert rows["recordings"].startswith("2, 0 min 1 s")
+        assert rows["formats"].strip() == "WAV PCM_16 (2)"
+        assert rows["captions"].startswith("1 recordings have some")
+        assert "broken.wav: 'in/broken.wav' is not a recording" in end.out
+
+    def test_one_json_object(self, run, folder):
+        end = run("data", "scan", "in", "--json", *ONE_WORKER)
+        found = json.loads(end.out)
+        assert (found["n_recordings"], found["captioned"]) == (2, 1)
+        assert found["broken"][0][0] == "broken.wav"
+
+    def test_a_picture(self, run, folder, tmp_path):
+        assert run("data", "scan", "in", "--plot", "scan.png", *ONE_WORKER).code == 0
+        assert (tmp_path / "scan.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_a_long_list_is_cut_short_and_says_so(self, run, folder):
+        for k in range(20):
+            write(folder / f"{k}.wav", "hello")
+        end = run("data", "scan", "in", *ONE_WORKER)
+        assert "… and 11 more; --json lists them all" in end.out
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (["inn"], "there is no folder 'inn'. Nearest there: in."),
+            (["in/broken.wav"], "'in/broken.wav' is a file; give the folder"),
+            (["in/雨/none"], "there is no folder 'in/雨/none'"),
+            (["empty"], "'empty' holds no recordings"),
+            (["in", "--workers", 0], "0 workers; allowed: 1 to 256"),
+            (["in", "--layout", "esc5"], ["unknown layout 'esc5'", "Did you mean 'esc50'?"]),
+            (["in", "--layout", "clotho"], ["'in' is not laid out as clotho", "looks like plain"]),
+            (["in", "--captions", "c.csv"], "there is no table 'c.csv'"),
+            (["in", "--plot", "scan.jpg"], "'scan.jpg' cannot be the picture"),
+            (["in", "--plot", "in/a [x].wav/p.png", *ONE_WORKER], "cannot be written"),
+        ],
+    )
+    def test_mistakes(self, run, refused, folder, tmp_path, words, says):
+        (tmp_path / "empty").mkdir()
+        refused(run, "data", "scan", *words, says=says)
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
+    def test_a_folder_that_is_closed(self, run, refused, folder):
+        folder.chmod(0)
+        refused(run, "data", "scan", "in", says="'in' cannot be listed: Permission denied")
+        folder.chmod(0o700)
