@@ -18,7 +18,7 @@ COMMANDS = [
     ["info"],
     ["doctor"],
     ["data"],
-    *(["data", step] for step in ("scan",)),
+    *(["data", step] for step in ("scan", "prepare")),
     ["train"],
     *(["train", part] for part in ("clap", "vae", "vocoder", "diffusion", "export")),
 ]

@@ -71,3 +71,57 @@ class TestScan:
         folder.chmod(0)
         refused(run, "data", "scan", "in", says="'in' cannot be listed: Permission denied")
         folder.chmod(0o700)
+
+
+class TestPrepare:
+    def test_what_was_made(self, run, folder, tmp_path):
+        end = run("data", "prepare", "in", "out", *ONE_WORKER)
+        assert (end.code, end.err) == (0, "")
+        rows = dict(line.split(maxsplit=1) for line in end.out.splitlines())
+        assert rows["shards"].strip() == "1 in out"
+        assert rows["clips"].strip() == "2, 0 min 1 s, mono, 16000 Hz"
+        assert rows["skipped"].strip() == "1 (see out/skipped.jsonl)"
+        assert (tmp_path / "out" / "shard-000000.tar").is_file()
+
+    def test_one_json_object(self, run, folder):
+        words = ("--rate", 8000, "--piece", 1, "--held-out", 0.5, "--per-shard", 1)
+        end = run("data", "prepare", "in", "out", "--json", *words, *ONE_WORKER)
+        made = json.loads(end.out)
+        assert (made["n_clips"], made["n_skipped"]) == (2, 1)
+        assert made["settings"] == {
+            "folder": "in",
+            "layout": "plain",
+            "sample_rate": 8000,
+            "piece_s": 1.0,
+            "held_out": 0.5,
+            "recordings_per_shard": 1,
+        }
+
+    def test_a_stop_says_how_to_go_on(self, run, folder, monkeypatch):
+        def stop(*_args, **_settings):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("latentfoley.data.prepare.ordered_map", stop)
+        end = run("data", "prepare", "in", "out")
+        assert end.code == 130
+        assert end.err == "stopped; what is written is whole, and the same command goes on\n"
+        monkeypatch.undo()
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (["inn", "out"], "there is no folder 'inn'. Nearest there: in."),
+            (["in/broken.wav", "out"], "'in/broken.wav' is a file; give the folder"),
+            (["empty", "out"], "'empty' holds no recordings"),
+            (["in", "in"], "'in' holds something else: a [x].wav, broken.wav, 雨; give a new"),
+            (["in", "in/broken.wav"], "'in/broken.wav' is a file, or in one"),
+            (["in", "/proc/out"], "'/proc/out' cannot be written to: No such file"),
+            (["in", "out", "--rate", 500], "sample_rate: Input should be greater than or equal to"),
+            (["in", "out", "--held-out", 1], "held_out: Input should be less than 1"),
+            (["in", "out", "--layout", "esc5"], "Did you mean 'esc50'?"),
+            (["in", "out", "--workers", 1000], "1000 workers; allowed: 1 to 256"),
+        ],
+    )
+    def test_mistakes(self, run, refused, folder, tmp_path, words, says):
+        (tmp_path / "empty").mkdir()
+        refused(run, "data", "prepare", *words, says=says)

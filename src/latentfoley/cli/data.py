@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from latentfoley.data.catalogue import Fault
     from latentfoley.data.scan import Scan
+    from latentfoley.data.shards import Dataset
 
 app = typer.Typer(help="Look at, pack and encode recordings to train on.", no_args_is_help=True)
 
@@ -67,6 +68,65 @@ def scan(
     _print_files("duplicates", [f"{path} = {first}" for path, first in found.duplicates])
 
 
+@app.command()
+def prepare(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(help="New or empty folder, or one to go on in.")],
+    rate: Annotated[int, typer.Option(help="Sample rate of the clips, in Hz.")] = 16_000,
+    piece: Annotated[
+        float, typer.Option(help="Cut recordings about that often, in seconds, 1 to 3600.")
+    ] = 60.0,
+    held_out: Annotated[
+        float, typer.Option(help="Share kept from training where nothing else decides.")
+    ] = 0.05,
+    per_shard: Annotated[int, typer.Option(help="Recordings in one shard.")] = 100,
+    layout: Layout = None,
+    captions: Captions = None,
+    workers: Workers = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Pack a folder into tar shards: mono (the mean of the channels), at one rate, with a manifest.
+
+    Stopped or killed, the same command goes on. Broken files are left out and listed.
+
+    Example: latentfoley data prepare recordings/ prepared/
+    """
+    from latentfoley.data.prepare import prepare as prepare_folder
+
+    with _progress("packing", quiet=as_json) as progress, _resumable():
+        made = prepare_folder(
+            folder,
+            out,
+            layout=layout,
+            captions=captions,
+            workers=workers,
+            progress=progress,
+            sample_rate=rate,
+            piece_s=piece,
+            held_out=held_out,
+            recordings_per_shard=per_shard,
+        )
+    if as_json:
+        typer.echo(made.model_dump_json())
+        return
+    _print_rows(_prepared_rows(made, out))
+
+
+def _prepared_rows(made: "Dataset", out: Path) -> dict[str, str]:
+    rate = made.settings.sample_rate
+    skipped = f" (see {out / 'skipped.jsonl'})" if made.n_skipped else ""
+    return {
+        "shards": f"{made.n_shards:,} in {out}",
+        "clips": f"{made.n_clips:,}, {_time(made.total_s)}, mono, {rate} Hz",
+        "held out": f"{made.n_held_out:,}",
+        "captions": f"{made.n_captioned:,} clips have some",
+        "licences": _licences(made.licences),
+        "duplicates": f"{made.n_duplicates:,} (kept)",
+        "skipped": f"{made.n_skipped:,}{skipped}",
+    }
+
+
 def _scan_rows(found: "Scan") -> dict[str, str]:
     """Return the table of a scan, label by label."""
     rows = {
@@ -75,7 +135,7 @@ def _scan_rows(found: "Scan") -> dict[str, str]:
         "sample rates": _counts(found.sample_rates, " Hz"),
         "channels": _counts(found.channels),
         "formats": _counts(found.kinds),
-        "licences": _counts({name or "none found": n for name, n in found.licences.items()}),
+        "licences": _licences(found.licences),
         "captions": f"{found.captioned:,} recordings have some, {found.labelled:,} have labels",
     }
     if found.tables:
@@ -89,6 +149,10 @@ def _scan_rows(found: "Scan") -> dict[str, str]:
 def _counts(counts: Mapping[str, int], unit: str = "") -> str:
     shown = [f"{name}{unit} ({n:,})" for name, n in list(counts.items())[:_SHOWN]]
     return ", ".join([*shown, *(["…"] if len(counts) > _SHOWN else [])])
+
+
+def _licences(counts: Mapping[str, int]) -> str:
+    return _counts({name or "none found": n for name, n in counts.items()})
 
 
 def _time(duration_s: float) -> str:
@@ -134,6 +198,16 @@ def _plot(found: "Scan", path: Path) -> None:
 
     histograms = {"duration in s": found.durations, "level in dB of full scale": found.levels}
     plot_bars(path, histograms, f"{found.folder}: {found.n_recordings:,} recordings")
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """At Ctrl-C say that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped; what is written is whole, and the same command goes on", err=True)
+        raise
 
 
 @contextmanager
