@@ -18,7 +18,7 @@ COMMANDS = [
     ["info"],
     ["doctor"],
     ["data"],
-    *(["data", step] for step in ("scan", "prepare")),
+    *(["data", step] for step in ("scan", "prepare", "encode")),
     ["train"],
     *(["train", part] for part in ("clap", "vae", "vocoder", "diffusion", "export")),
 ]

@@ -125,3 +125,38 @@ class TestPrepare:
     def test_mistakes(self, run, refused, folder, tmp_path, words, says):
         (tmp_path / "empty").mkdir()
         refused(run, "data", "prepare", *words, says=says)
+
+
+class TestEncode:
+    @pytest.fixture
+    def prepared(self, run, folder):
+        """The folder, prepared in `out`."""
+        assert run("data", "prepare", "in", "out", *ONE_WORKER).code == 0
+
+    @pytest.fixture
+    def encode(self, run, micro_model_folder):
+        """Return a function that runs `latentfoley data encode WORDS…` on the micro model."""
+        quickly = ("--model", micro_model_folder, "--duration", 0.4, "--device", "cpu")
+        return lambda *words: run("data", "encode", *quickly, *words)
+
+    def test_what_was_made(self, encode, prepared, tmp_path):
+        end = encode("out", "latents")
+        assert (end.code, end.err) == (0, "")
+        rows = dict(line.split(maxsplit=1) for line in end.out.splitlines())
+        assert rows["windows"].strip() == "4 of 0.4 s, from 2 clips, in latents"
+        assert json.loads(encode("out", "latents", "--json").out)["n_windows"] == 4
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (["ot", "latents"], ["'ot' holds no dataset.json", "Nearest there: out."]),
+            (["in", "latents"], "'in' holds no dataset.json: give a folder that `latentfoley"),
+            (["out", "in"], "'in' holds something else"),
+            (["out", "out"], "'out' holds something else"),
+            (["out", "latents", "--model", "tyny"], ["there is no model 'tyny'", "mean 'tiny'?"]),
+            (["out", "latents", "--duration", 1000], "windows of 1000.0 s; allowed: more than 0"),
+            (["out", "latents", "--device", "gpu"], "device 'gpu' cannot be used here"),
+        ],
+    )
+    def test_mistakes(self, encode, refused, prepared, words, says):
+        refused(encode, *words, says=says)

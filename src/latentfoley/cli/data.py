@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from latentfoley.data.catalogue import Fault
+    from latentfoley.data.latents import CacheInfo
     from latentfoley.data.scan import Scan
     from latentfoley.data.shards import Dataset
 
@@ -111,6 +112,56 @@ def prepare(
         typer.echo(made.model_dump_json())
         return
     _print_rows(_prepared_rows(made, out))
+
+
+@app.command()
+def encode(
+    shards: Annotated[Path, typer.Argument(help="Folder that `data prepare` has written.")],
+    out: Annotated[Path, typer.Argument(help="New or empty folder, or one to go on in.")],
+    model: Annotated[str, typer.Option("-m", "--model", help="tiny, a folder, or a hub id.")] = (
+        "tiny"
+    ),
+    duration: Annotated[float, typer.Option(help="Seconds in a window, up to 120.")] = 5.12,
+    batch_size: Annotated[int, typer.Option(help="Windows encoded together.")] = 16,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; or the fastest.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Encode shards: log-mels, latents and CLAP embeddings, under the key of what made them.
+
+    Stopped or killed, the same command goes on. What another model has made is refused.
+
+    Example: latentfoley data encode prepared/ latents/ --model tiny
+    """
+    from latentfoley.data.encode import encode as encode_shards
+
+    with _progress("encoding", quiet=as_json) as progress, _resumable():
+        made = encode_shards(
+            shards,
+            out,
+            model=model,
+            duration_s=duration,
+            batch_size=batch_size,
+            device=device,
+            workers=workers,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(made.model_dump_json())
+        return
+    _print_rows(_encoded_rows(made, out))
+
+
+def _encoded_rows(made: "CacheInfo", out: Path) -> dict[str, str]:
+    settings = made.settings
+    window_s = settings.n_frames * settings.mel.hop_length / settings.mel.sample_rate
+    return {
+        "windows": f"{made.n_windows:,} of {window_s:g} s, from {made.n_clips:,} clips, in {out}",
+        "held out": f"{made.n_held_out:,}",
+        "silent": f"{made.n_silent:,} windows left out",
+        "made by": f"vae {settings.vae}, clap {settings.clap}",
+    }
 
 
 def _prepared_rows(made: "Dataset", out: Path) -> dict[str, str]:
