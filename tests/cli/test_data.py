@@ -47,6 +47,10 @@ class TestScan:
         end = run("data", "scan", "in", *ONE_WORKER)
         assert "… and 11 more; --json lists them all" in end.out
 
+    def test_a_name_cannot_move_the_cursor(self, run, folder):
+        write(folder / "\x1b[2J\n.wav", "hello")
+        assert "  \\x1b[2J\\n.wav: 'in/\\x1b" in run("data", "scan", "in", *ONE_WORKER).out
+
     @pytest.mark.parametrize(
         ("words", "says"),
         [

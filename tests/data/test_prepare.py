@@ -98,6 +98,13 @@ def test_every_layout(tmp_path, layout):
             assert getattr(clip, name) == expected[clip.path].get(name, getattr(clip, name))
 
 
+def test_a_row_that_cannot_be_read_is_listed_too(tmp_path):
+    sound(tmp_path / "in/a.wav")
+    write(tmp_path / "in/t.jsonl", "{")
+    assert prepare(tmp_path / "in", tmp_path / "out", workers=1).n_skipped == 1
+    assert lines(tmp_path / "out" / "skipped.jsonl")[0]["path"] == "t.jsonl:1"
+
+
 class TestGoingOn:
     @pytest.mark.parametrize("n_done", [0, 1, 4])
     @pytest.mark.parametrize("workers", [1, 2])
@@ -214,7 +221,7 @@ class TestPlaces:
 
     def test_not_one_that_can_be_used(self, prepared, tmp_path):
         write(tmp_path / "in/a.wav", "hello")
-        with pytest.raises(RecipeError, match=r"none of 1 recordings can be used; .*skipped.jsonl"):
+        with pytest.raises(RecipeError, match=r"not one recording can be used; .*skipped.jsonl"):
             prepared()
         with pytest.raises(RecipeError, match="is not finished"):
             read_dataset(tmp_path / "out")

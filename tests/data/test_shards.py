@@ -123,6 +123,12 @@ def test_what_is_no_pair_is_named(tmp_path, members, says):
         list(read_shard(tmp_path / "a.tar"))
 
 
+def test_two_clips_of_one_name(tmp_path):
+    write_shard(tmp_path / "a.tar", [Encoded(clip(), flac(noise())) for _ in range(2)])
+    with pytest.raises(RecipeError, match="holds two clips called '00000000-a'"):
+        list(read_shard(tmp_path / "a.tar"))
+
+
 def test_no_tar(tmp_path):
     (tmp_path / "a.tar").write_text("hello")
     with pytest.raises(RecipeError, match="is damaged or no tar shard"):

@@ -232,9 +232,14 @@ def _print_files(label: str, lines: "tuple[str, ...] | list[str]") -> None:
     if lines:
         typer.echo(f"\n{label}")
     for line in lines[:_SHOWN]:
-        typer.echo(f"  {line}")
+        typer.echo(f"  {_printable(line)}")
     if len(lines) > _SHOWN:
         typer.echo(f"  … and {len(lines) - _SHOWN:,} more; --json lists them all")
+
+
+def _printable(line: str) -> str:
+    """Return a line without what would move the cursor: the name of a file can be anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _require_png(path: Path) -> None:

@@ -131,6 +131,7 @@ def _finish(out: Path, settings: Settings, n_shards: int, faults: list[Fault]) -
             DiskTable() as digests,
         ):
             _write_faults(skipped, faults)
+            counts["n_skipped"] = len(faults)
             for index in range(n_shards):
                 record = read_record(out, index)
                 if record is None:
@@ -153,8 +154,7 @@ def _finish(out: Path, settings: Settings, n_shards: int, faults: list[Fault]) -
         raise cannot_write(out, error) from None
     if not dataset.complete:
         raise RecipeError(
-            f"none of {dataset.n_skipped} recordings can be used; "
-            f"{out / 'skipped.jsonl'} says why of each"
+            f"not one recording can be used; {out / 'skipped.jsonl'} says why of each"
         )
     return dataset
 

@@ -83,7 +83,7 @@ class Dataset(Config):
         complete: whether every recording has been seen to.
         n_shards, n_clips, n_held_out: how many there are; held out are counted among the clips.
         total_s: duration of all clips, in seconds.
-        n_skipped: recordings, or pieces of one, that were left out.
+        n_skipped: recordings, pieces of one, and rows of tables that were left out.
         n_duplicates: clips whose samples another one has too.
         n_captioned: clips with a caption.
         licences: how many clips are under each; "" stands for none found.
@@ -186,14 +186,19 @@ def read_shard(path: Path) -> Iterator[tuple[PreparedClip, Samples]]:
     """Yield every clip of a shard with its samples, one at a time.
 
     Raises:
-        RecipeError: the file is damaged, no tar, or not made of pairs of .flac and .json.
+        RecipeError: the file is damaged, no tar, not made of pairs of .flac and .json, or has two
+            clips of one name.
     """
+    keys: set[str] = set()
     try:
         with tarfile.open(path, "r|") as tar:
             members = ((member.name, tar.extractfile(member)) for member in tar if member.isfile())
             for name, file in members:
                 flac = file.read() if file else b""
                 clip = _record(path, name, next(members, None))
+                if clip.key in keys:
+                    raise RecipeError(f"'{path}' holds two clips called '{clip.key}'; {_AGAIN}")
+                keys.add(clip.key)
                 yield clip, _decode(path, name, flac)
     except (tarfile.TarError, OSError) as error:
         raise RecipeError(f"'{path}' is damaged or no tar shard ({error}); {_AGAIN}") from None
