@@ -40,6 +40,20 @@ class TestLayouts:
             assert catalogue.facts("one/a.wav").captions == ("one",)
             assert catalogue.facts("two/deep/a.wav").captions == ("two",)
 
+    def test_a_table_that_is_closed_is_reported(self, tmp_path, monkeypatch):
+        LAYOUTS["audiocaps"](tmp_path)
+        path_open = type(tmp_path).open
+
+        def refuse(path, *words, **more):
+            if path.suffix == ".csv":
+                raise PermissionError(13, "Permission denied")
+            return path_open(path, *words, **more)
+
+        monkeypatch.setattr(type(tmp_path), "open", refuse)
+        with Catalogue(tmp_path) as catalogue:
+            assert catalogue.layout == "table"
+            assert {fault.path for fault in catalogue.faults} == {"train.csv", "test.csv"}
+
 
 class TestTables:
     @pytest.mark.parametrize(
@@ -116,6 +130,12 @@ class TestBeside:
     def test_half_a_character_is_replaced(self, facts):
         known, _ = facts(deep__rain_json='{"caption": "\\ud800"}')
         assert known.captions == ("?",)
+
+    def test_a_name_as_long_as_a_disk_takes(self, tmp_path):
+        name = "x" * 251 + ".wav"
+        sound(tmp_path / name)
+        with Catalogue(tmp_path) as catalogue:
+            assert catalogue.facts(name) == Facts()
 
     def test_the_nearest_licence_counts(self, facts):
         assert facts(LICENSE="\nMIT License\n")[0].licence == "MIT License"

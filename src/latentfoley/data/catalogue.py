@@ -9,6 +9,7 @@
 What stands nearer to the recording comes first; captions and labels of all sources are kept.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -117,13 +118,13 @@ class Catalogue:
     def _beside(self, path: str) -> Facts:
         recording = self.folder / path
         facts = Facts()
-        if (notes := recording.with_suffix(".json")).is_file():
+        if _is_file(notes := recording.with_suffix(".json")):
             facts = facts_of(read_object(notes, self._report))
-        if (words := recording.with_suffix(".txt")).is_file():
+        if _is_file(words := recording.with_suffix(".txt")):
             lines = [" ".join(line.split()) for line in self._read(words).splitlines()]
             facts = facts.joined(facts_of({"captions": lines}))
         for name in (f"{recording.name}.license", f"{recording.stem}.license"):
-            if (licence := recording.with_name(name)).is_file():
+            if _is_file(licence := recording.with_name(name)):
                 facts = facts.joined(Facts(licence=_licence_name(self._read(licence))))
         return facts
 
@@ -169,6 +170,11 @@ def _require_table(path: Path) -> None:
         raise InputError(f"there is no table '{path}'.{nearest_files(path)}")
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"captions come from {', '.join(SUFFIXES)}, got '{path.name}'")
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether there is such a file; a name too long for the disk is none."""
+    return os.path.isfile(path)  # noqa: PTH113  (Path.is_file raises for such a name)
 
 
 def _licences(folder: Path) -> list[Path]:

@@ -50,8 +50,12 @@ def _has_header(path: Path, layout: Layout) -> bool:
     """AudioCaps' tables have names that any table may have; only their columns tell."""
     if layout is not LAYOUTS["audiocaps"]:
         return True
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return {"youtube_id", "caption"} <= set(file.readline(1000).strip().split(","))
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            columns = file.readline(1000).strip().split(",")
+    except OSError:  # then it is a table like any other, and reported as one
+        return False
+    return {"youtube_id", "caption"} <= set(columns)
 
 
 def _audiocaps(root: Path, files: list[Path], report: Report) -> Keyed:

@@ -4,12 +4,15 @@ import sqlite3
 from types import TracebackType
 from typing import Self
 
+_CACHE_KIB = 512
+
 
 class DiskTable:
-    """Texts by key, in a private file that SQLite removes; memory stays at its cache of 2 MB."""
+    """Texts by key, in a private file that SQLite removes; memory stays at its cache."""
 
     def __init__(self) -> None:
         self._rows = sqlite3.connect("", isolation_level=None)  # "" is a temporary file
+        self._rows.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._rows.execute("CREATE TABLE texts (key TEXT PRIMARY KEY, text TEXT) WITHOUT ROWID")
         self._rows.execute("BEGIN")
 
