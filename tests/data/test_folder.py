@@ -34,6 +34,11 @@ def test_a_circle_of_links_ends(tmp_path):
     assert names(tmp_path) == ["a.wav", "b.wav"]
 
 
+def test_a_link_that_leads_nowhere_is_said(tmp_path):
+    (tmp_path / "a.wav").symlink_to("gone.wav")
+    assert list(find_recordings(tmp_path)) == [Found("a.wav", "it is a link that leads nowhere")]
+
+
 def test_a_name_that_is_not_utf_8_is_said(tmp_path):
     (tmp_path / os.fsdecode(b"\xff.wav")).touch()
     assert list(find_recordings(tmp_path)) == [

@@ -57,12 +57,13 @@ def _walk(folder: Path, prefix: str) -> Iterator[Found]:
         with os.scandir(folder / prefix) as entries:
             visible = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
             subfolders = sorted(e.name for e in visible if e.is_dir(follow_symlinks=False))
-            names = sorted(e.name for e in visible if is_sound(e.name) and not e.is_dir())
+            files = {e.name: _leads_nowhere(e) for e in visible if is_sound(e.name)}
+            names = sorted(files.keys() - {e.name for e in visible if e.is_dir()})
     except OSError as error:
         yield Found(prefix.rstrip("/"), f"the folder cannot be listed: {error.strerror}")
         return
     for name in names:
-        yield _spelt(prefix + name)
+        yield _spelt(prefix + name, files[name])
     for name in subfolders:
         found = _spelt(prefix + name)
         if found.fault:
@@ -71,10 +72,15 @@ def _walk(folder: Path, prefix: str) -> Iterator[Found]:
             yield from _walk(folder, f"{found.path}/")
 
 
-def _spelt(path: str) -> Found:
+def _leads_nowhere(entry: os.DirEntry[str]) -> str:
+    nowhere = entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110
+    return "it is a link that leads nowhere" if nowhere else ""
+
+
+def _spelt(path: str, fault: str = "") -> Found:
     """Return a name as it is, or with its bytes that are no characters written out."""
     whole = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return Found(whole, "" if whole == path else "the name is not UTF-8; rename it")
+    return Found(whole, fault if whole == path else "the name is not UTF-8; rename it")
 
 
 def is_sound(name: str) -> bool:
