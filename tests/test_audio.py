@@ -12,10 +12,12 @@ from hypothesis.extra.numpy import arrays
 from latentfoley.audio import (
     Recording,
     fit_length,
+    mix_down,
     normalise_peak,
     read_audio,
     require_sound,
     resample,
+    stream_audio,
     write_audio,
 )
 from latentfoley.errors import AudioFileError, InputError
@@ -333,6 +335,29 @@ class TestLimitsAndLies:
         path.write_bytes(data)
         with pytest.raises(AudioFileError, match=r"damaged or cut short|cut short or its header"):
             read_audio(path)
+
+
+class TestStreaming:
+    @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+    def test_the_blocks_are_the_recording(self, tmp_path, name):
+        write_audio(tmp_path / name, noise(40.0), 16_000, provenance=None)
+        blocks = list(stream_audio(tmp_path / name))
+        assert len(blocks) > 1
+        assert {rate for rate, _ in blocks} == {16_000}
+        whole = np.concatenate([mix_down(block) for _, block in blocks])
+        np.testing.assert_array_equal(whole, read_audio(tmp_path / name).waveform)
+
+    def test_what_is_too_long_is_said_at_once(self, save):
+        with pytest.raises(AudioFileError, match=r"2\.000 s of sound or more; allowed: 1 s"):
+            next(stream_audio(save(noise(2.0)), max_duration_s=1))
+
+    def test_what_is_short_is_said_at_the_end(self, save):
+        path = save(noise(1.0), "a.flac", subtype="PCM_16")
+        claim_flac_length(path, 20_000)
+        stream = stream_audio(path)
+        assert len(next(stream)[1]) == 16_000
+        with pytest.raises(AudioFileError, match="cut short or its header is wrong"):
+            next(stream)
 
 
 class TestWritingAndReadingBack:

@@ -11,7 +11,7 @@ It does not know about tensors, models, or what a provenance record holds (`prov
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,12 +137,41 @@ def _count_to_decode(
     return min(n_samples, n_limit + 1)
 
 
+def stream_audio(
+    path: str | os.PathLike[str], *, max_duration_s: float = 3600.0
+) -> Iterator[tuple[int, Float32[np.ndarray, "N C"]]]:
+    """Yield (sample rate, block) of a file as it is, in memory that does not grow with its length.
+
+    Raises:
+        AudioFileError: as `read_audio`, where it comes to light: at the end if the file is short.
+    """
+    with open_recording(path) as file:
+        n_samples = _count_to_decode(path, file, 0, None, max_duration_s)
+        n_decoded = 0
+        for block in _blocks(path, file, 0, n_samples):
+            n_decoded += len(block)
+            yield file.samplerate, block
+        _require_as_promised(path, file, n_decoded, n_samples, max_duration_s)
+
+
+def mix_down(block: Float32[np.ndarray, "N C"]) -> Samples:
+    """Return the mean of the channels."""
+    mono: Samples = block.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return mono
+
+
 def _decode(
     path: str | os.PathLike[str], file: OpenRecording, start: int, n_samples: int
 ) -> Samples:
     """Decode up to `n_samples` in blocks; memory grows with what is there, not with promises."""
+    blocks = [mix_down(block) for block in _blocks(path, file, start, n_samples)]  # (N,) each
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _blocks(
+    path: str | os.PathLike[str], file: OpenRecording, start: int, n_samples: int
+) -> Iterator[Float32[np.ndarray, "N C"]]:
     n_block = max(1, _BLOCK_SAMPLES // file.channels)
-    blocks: list[Samples] = []
     n_decoded = 0
     try:
         _skip(file, start)
@@ -153,13 +182,12 @@ def _decode(
                 break
             _require_finite_block(path, block, start + n_decoded, file.samplerate)
             n_decoded += len(block)
-            blocks.append(block.mean(axis=1, dtype=np.float64).astype(np.float32))  # (N,)
+            yield block
     except soundfile.SoundFileError:
         at_s = (start + n_decoded) / file.samplerate
         raise AudioFileError(
             f"'{path}' is damaged or cut short: it cannot be decoded beyond {at_s:.6g} s"
         ) from None
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def _skip(file: OpenRecording, n_samples: int) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,25 @@ def plot_matrix(
     axis.set(xlabel="captions", ylabel="sounds", title=title)
     figure.colorbar(picture, label="cosine")
     _save(figure, path, dpi=80)
+    pyplot.close(figure)
+
+
+def plot_bars(path: Path, histograms: Mapping[str, Mapping[float, int]], title: str) -> None:
+    """Write a PNG of histograms side by side, each a count by the lower edge of its bar."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        1, len(histograms), figsize=(6 * len(histograms), 4), squeeze=False, layout="constrained"
+    )
+    for axis, (name, bars) in zip(axes[0], histograms.items(), strict=True):
+        axis.bar(range(len(bars)), bars.values(), width=1, align="edge", edgecolor="white")
+        axis.set_xticks(range(len(bars)), [f"{edge:g}" for edge in bars], rotation=90)
+        axis.set(xlabel=f"{name}, from … on", ylabel="recordings")
+    figure.suptitle(_one_line(title), parse_math=False)
+    _save(figure, path, dpi=100)
     pyplot.close(figure)
 
 

@@ -17,6 +17,8 @@ COMMANDS = [
     ["generate"],
     ["info"],
     ["doctor"],
+    ["data"],
+    *(["data", step] for step in ("scan", "prepare", "encode")),
     ["train"],
     *(["train", part] for part in ("clap", "vae", "vocoder", "diffusion", "export")),
     ["models"],
@@ -36,7 +38,7 @@ class TestHelp:
         end = run(*command, "--help")
         assert (end.code, end.err) == (0, "")
         assert f" {' '.join([*command, '[OPTIONS]'])}" in end.out
-        assert "--debug" in end.out or command in (["train"], ["models"])
+        assert "--debug" in end.out or command in (["data"], ["train"], ["models"])
 
     def test_imports_nothing_heavy(self):
         program = (

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from latentfoley import __version__
-from latentfoley.cli import doctor, generate, info, models, train
+from latentfoley.cli import data, doctor, generate, info, models, train
 from latentfoley.errors import LatentFoleyError, UserError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("generate")(generate.generate)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
+app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 app.add_typer(models.app, name="models")
 

@@ -1,0 +1,192 @@
+"""What is known about the recordings of a folder: from its tables, and from files beside them.
+
+    rain.wav            the recording
+    rain.txt            its captions, one a line
+    rain.json           captions, labels, licence … under the names that tables use too
+    rain.wav.license    its licence, as REUSE (reuse.software) has it; rain.license does too
+    LICENSE             of the folder and of those below it, unless something nearer says otherwise
+
+What stands nearer to the recording comes first; captions and labels of all sources are kept.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from latentfoley.data.facts import Facts, facts_of
+from latentfoley.data.layouts import LAYOUTS, find
+from latentfoley.data.table import DiskTable
+from latentfoley.data.tables import SUFFIXES, read_object
+from latentfoley.errors import InputError, nearest, nearest_files
+
+PLAIN = "plain"  # no tables, only what stands beside a recording
+
+_LICENCE_NAMES = re.compile(r"(licen[cs]e|copying)(\.txt|\.md)?", re.IGNORECASE)
+_SPDX = re.compile(r"SPDX-License-Identifier:\s*(\S.*)")
+_MOST_BYTES = 1 << 20  # of a side-car
+_MOST_CHARACTERS = 80  # of a licence's name
+
+
+class Fault(NamedTuple):
+    """Something that could not be used, where it is, and why."""
+
+    path: str
+    reason: str
+
+
+class Catalogue:
+    """Facts by recording.
+
+    Attributes:
+        layout: how the folder was read.
+        tables: the files that were read, relative to the folder.
+        faults: what in them could not be used.
+    """
+
+    def __init__(
+        self, folder: Path, layout: str | None = None, captions: Path | None = None
+    ) -> None:
+        """Read the tables of a folder, and one more if `captions` names it.
+
+        Raises:
+            InputError: an unknown layout, one that the folder has not, or no such table.
+        """
+        self.folder = folder
+        self.faults: list[Fault] = []
+        self.layout = choose_layout(folder, layout)
+        files = [] if self.layout == PLAIN else find(folder, LAYOUTS[self.layout])
+        self.tables = [str(file.relative_to(folder)) for file in files]
+        self._rows = DiskTable()
+        self._named = DiskTable()
+        self._licence_of = lru_cache(maxsize=4096)(self._folder_licence)
+        if files:
+            self._add(self._rows, self.layout, folder, files)
+        if captions is not None:
+            _require_table(captions)
+            self.tables.append(str(captions))
+            self._add(self._named, "table", captions.parent, [captions])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._rows.__exit__(kind, error, trace)
+        self._named.__exit__(kind, error, trace)
+
+    @property
+    def n_rows(self) -> int:
+        """How many different recordings the tables name."""
+        return len(self._rows) + len(self._named)
+
+    def facts(self, path: str) -> Facts:
+        """Return what is known about the recording at `path`, relative to the folder."""
+        facts = self._beside(path)
+        for known in self._from_tables(PurePosixPath(path)):
+            facts = facts.joined(known)
+        if facts.licence:
+            return facts
+        return facts.joined(Facts(licence=self._licence_of(str(PurePosixPath(path).parent))))
+
+    def _add(self, rows: DiskTable, layout: str, root: Path, files: list[Path]) -> None:
+        for key, facts in LAYOUTS[layout].read(root, files, self._report):
+            if not key:
+                continue
+            there = rows.get(key)
+            both = facts if there is None else Facts.model_validate_json(there).joined(facts)
+            rows[key] = both.model_dump_json(exclude_defaults=True)
+
+    def _report(self, where: str, reason: str) -> None:
+        self.faults.append(Fault(where, reason))
+
+    def _from_tables(self, path: PurePosixPath) -> Iterator[Facts]:
+        for rows, layout in ((self._named, "table"), (self._rows, self.layout)):
+            keys = [] if layout == PLAIN else LAYOUTS[layout].keys(path)
+            found = (rows.get(key) for key in keys)
+            text = next((text for text in found if text is not None), None)
+            if text is not None:
+                yield Facts.model_validate_json(text)
+
+    def _beside(self, path: str) -> Facts:
+        recording = self.folder / path
+        facts = Facts()
+        if _is_file(notes := recording.with_suffix(".json")):
+            facts = facts_of(read_object(notes, self._report))
+        if _is_file(words := recording.with_suffix(".txt")):
+            lines = [" ".join(line.split()) for line in self._read(words).splitlines()]
+            facts = facts.joined(facts_of({"captions": lines}))
+        for name in (f"{recording.name}.license", f"{recording.stem}.license"):
+            if _is_file(licence := recording.with_name(name)):
+                facts = facts.joined(Facts(licence=_licence_name(self._read(licence))))
+        return facts
+
+    def _folder_licence(self, subfolder: str) -> str:
+        """Return the licence of the nearest folder that has one."""
+        here = PurePosixPath(subfolder)
+        for part in (here, *here.parents):
+            for licence in sorted(_licences(self.folder / part)):
+                return _licence_name(self._read(licence))
+        return ""
+
+    def _read(self, path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                return file.read(_MOST_BYTES).decode("utf-8-sig", errors="replace")
+        except OSError as error:
+            self._report(str(path.relative_to(self.folder)), f"cannot be read: {error.strerror}")
+            return ""
+
+
+def choose_layout(folder: Path, layout: str | None) -> str:
+    """Return the layout of a folder: the one named, or the first that its files are known by.
+
+    Raises:
+        InputError: an unknown name, or a layout that the folder has not.
+    """
+    if layout is None:
+        found = (name for name, known in LAYOUTS.items() if find(folder, known))
+        return next(found, PLAIN)
+    if layout not in (*LAYOUTS, PLAIN):
+        raise InputError(f"unknown layout '{layout}'; {nearest(layout, (*LAYOUTS, PLAIN))}")
+    if layout != PLAIN and not find(folder, LAYOUTS[layout]):
+        files = ", ".join(LAYOUTS[layout].files)
+        raise InputError(
+            f"'{folder}' is not laid out as {layout}: it holds none of {files}; "
+            f"it looks like {choose_layout(folder, None)}"
+        )
+    return layout
+
+
+def _require_table(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"there is no table '{path}'.{nearest_files(path)}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"captions come from {', '.join(SUFFIXES)}, got '{path.name}'")
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether there is such a file; a name too long for the disk is none."""
+    return os.path.isfile(path)  # noqa: PTH113  (Path.is_file raises for such a name)
+
+
+def _licences(folder: Path) -> list[Path]:
+    try:
+        named = [path for path in folder.iterdir() if _LICENCE_NAMES.fullmatch(path.name)]
+    except OSError:  # reported by whoever walks the folder
+        return []
+    return [path for path in named if path.is_file()]
+
+
+def _licence_name(text: str) -> str:
+    """Return the SPDX name in a licence's text, or its first line."""
+    named = _SPDX.search(text)
+    lines = [" ".join(line.split()) for line in ([named[1]] if named else text.splitlines())]
+    return next((line for line in lines if line), "")[:_MOST_CHARACTERS]

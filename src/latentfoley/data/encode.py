@@ -1,0 +1,269 @@
+"""Shards → what a model sees of them, once instead of at every step of training.
+
+Each shard of clips becomes files of windows and a record of what they were made from: the encoder
+and the shard's bytes. Where the record holds there is nothing to do, so a run that was killed is
+gone on with by running it again. One batch and one file of windows are in memory at a time.
+"""
+
+import json
+from collections.abc import Iterator
+from hashlib import file_digest, sha256
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from latentfoley.config import Config
+from latentfoley.data.encoder import Encoder, Fields, Identity, Window, load_encoder
+from latentfoley.data.latents import FIELDS, MARKER, METADATA, CacheInfo, CacheSettings
+from latentfoley.data.pack import cannot_write
+from latentfoley.data.parallel import ordered_map, require_workers
+from latentfoley.data.prepare import begin
+from latentfoley.data.scan import Progress
+from latentfoley.data.shards import PreparedClip, find_shards, read_dataset, read_shard
+from latentfoley.encoding import write_atomically
+from latentfoley.errors import InputError
+
+_FILE_S = 1200.0  # of sound in a file: 30 MB
+
+
+class Task(NamedTuple):
+    """A shard to encode, and the encoder to do it with."""
+
+    shard: str
+    out: str
+    model: str
+    duration_s: float
+    device: str | None
+    batch_size: int
+    n_threads: int
+
+
+class Record(Config):
+    """What the windows of a shard were made from, and how many there are.
+
+    Attributes:
+        encoder: a hash of its identity.
+        source: a hash of the shard.
+        windows: in each of its files.
+        n_clips, n_held_out, n_silent: as in `CacheInfo`.
+    """
+
+    encoder: str
+    source: str
+    windows: tuple[int, ...] = ()
+    n_clips: int = 0
+    n_held_out: int = 0
+    n_silent: int = 0
+
+
+def encode(
+    shards: Path,
+    out: Path,
+    *,
+    model: str = "tiny",
+    duration_s: float = 5.12,
+    batch_size: int = 16,
+    device: str | None = None,
+    workers: int = 1,
+    progress: Progress = lambda done, total: None,
+) -> CacheInfo:
+    """Encode every clip of a prepared data set, window by window.
+
+    Args:
+        shards: a folder that `prepare` has written.
+        out: an empty or new folder, or one that the same call has begun.
+        model: name, folder or hub id of a model with a CLAP audio tower.
+        duration_s: of a window, in seconds, up to 120; rounded up to what the VAE can divide.
+        batch_size: windows encoded together, 1 to 4096.
+        device: as in `load`.
+        workers: processes, each with a model of its own; one uses every core already.
+        progress: called with (clips done, clips there).
+
+    Returns:
+        What is in the cache, as `cache.json` has it.
+
+    Raises:
+        RecipeError: no finished data set, or a damaged shard.
+        ModelError: no such model, or one without an audio tower.
+        InputError: an option, rate or place that is not allowed, a cache that another model or
+            other settings have begun, or a disk that refuses.
+    """
+    n_workers = require_workers(workers)
+    if not 1 <= batch_size <= 4096:
+        raise InputError(f"a batch of {batch_size} windows; allowed: 1 to 4096")
+    dataset = read_dataset(shards)
+    load_encoder.cache_clear()  # a folder may hold another model than it did
+    encoder = load_encoder(model, duration_s, device)
+    _require_rate(shards, dataset.settings.sample_rate, encoder)
+    settings = CacheSettings(shards=str(shards), **dict(encoder.identity))
+    begin(out, MARKER, CacheInfo(settings=settings))
+    n_threads = max(1, torch.get_num_threads() // n_workers)
+    paths = find_shards(shards)
+    tasks = (
+        Task(str(path), str(out), model, duration_s, device, batch_size, n_threads)
+        for path in paths
+    )
+    total, used = CacheInfo(settings=settings), set[Path]()
+    for path, record in zip(paths, ordered_map(encode_shard, tasks, n_workers), strict=True):
+        used |= {_record_path(out, path), *_windows_paths(out, path, record)}
+        total = _add(total, record)
+        progress(total.n_clips, dataset.n_clips)
+    return _finish(out, used, total)
+
+
+def _require_rate(shards: Path, sample_rate: int, encoder: Encoder) -> None:
+    wanted = encoder.mel.sample_rate
+    if sample_rate != wanted:
+        raise InputError(
+            f"'{shards}' is at {sample_rate} Hz, the model hears {wanted} Hz; "
+            f"prepare it again with --rate {wanted}"
+        )
+
+
+def encode_shard(task: Task) -> Record:
+    """Write the windows of a shard and their record, unless they are there; return the record.
+
+    Raises:
+        RecipeError: the shard is damaged.
+        InputError: the disk refuses.
+    """
+    torch.set_num_threads(task.n_threads)
+    encoder = load_encoder(task.model, task.duration_s, task.device)
+    out, shard = Path(task.out), Path(task.shard)
+    with shard.open("rb") as file:
+        source = file_digest(file, "sha256").hexdigest()
+    begun = Record(encoder=_hash(encoder.identity), source=source)
+    record = _read_record(out, shard)
+    if record is None or not _holds(record, begun, out, shard):
+        try:
+            record = _write_windows(out, shard, encoder, task.batch_size, begun)
+            write_atomically(_record_path(out, shard), record.model_dump_json().encode())
+        except OSError as error:
+            raise cannot_write(out, error) from None
+    return record
+
+
+def _write_windows(
+    out: Path, shard: Path, encoder: Encoder, batch_size: int, record: Record
+) -> Record:
+    """Write a shard's windows, file by file; return the record with its counts."""
+    heard = _Heard()
+    windows = heard.windows(shard, encoder)
+    per_file = max(1, int(_FILE_S * encoder.mel.sample_rate / encoder.n_samples))
+    n_windows: list[int] = []
+    n_held_out = 0
+    while fields := _encode(islice(windows, per_file), encoder, batch_size):
+        # One entry: safetensors writes several in an order that differs from run to run.
+        about = json.dumps({"encoder": record.encoder, "keys": fields.keys})
+        path = _windows_path(out, shard, len(n_windows))
+        write_atomically(path, save(fields.tensors, {METADATA: about}))
+        n_windows.append(len(fields.keys))
+        n_held_out += int(fields.tensors["held_out"].sum())
+    return record.model_copy(
+        update={
+            "windows": tuple(n_windows),
+            "n_clips": heard.n_clips,
+            "n_held_out": n_held_out,
+            "n_silent": heard.n_silent,
+        }
+    )
+
+
+class _Heard:
+    """Counts the clips and the silent windows of a shard as they go by."""
+
+    def __init__(self) -> None:
+        self.n_clips = self.n_silent = 0
+
+    def windows(self, shard: Path, encoder: Encoder) -> Iterator[tuple[PreparedClip, Window]]:
+        for clip, waveform in read_shard(shard):
+            audible = list(encoder.windows(waveform))
+            self.n_clips += 1
+            self.n_silent += max(1, -(-len(waveform) // encoder.n_samples)) - len(audible)
+            yield from ((clip, window) for window in audible)
+
+
+class _File(NamedTuple):
+    """What goes into one file: the key of each window's clip, and every field."""
+
+    keys: list[str]
+    tensors: Fields
+
+
+def _encode(
+    windows: Iterator[tuple[PreparedClip, Window]], encoder: Encoder, batch_size: int
+) -> _File | None:
+    """Encode windows batch by batch; None where there are none."""
+    keys: list[str] = []
+    batches: list[Fields] = []
+    while batch := list(islice(windows, batch_size)):
+        fields = encoder.encode(np.stack([window.waveform for _, window in batch]))
+        held_out = [clip.split == "valid" for clip, _ in batch]
+        fields["held_out"] = torch.tensor(held_out, dtype=torch.uint8)
+        fields["start_s"] = torch.tensor([clip.start_s + w.start_s for clip, w in batch])
+        batches.append(fields)
+        keys += [clip.key for clip, _ in batch]
+    if not batches:
+        return None
+    return _File(keys, {name: torch.cat([fields[name] for fields in batches]) for name in FIELDS})
+
+
+def _hash(identity: Identity) -> str:
+    return sha256(identity.model_dump_json().encode()).hexdigest()
+
+
+def _holds(record: Record, begun: Record, out: Path, shard: Path) -> bool:
+    """Return whether the windows of a shard are there, and of this encoder and this shard."""
+    same = (record.encoder, record.source) == (begun.encoder, begun.source)
+    return same and all(path.is_file() for path in _windows_paths(out, shard, record))
+
+
+def _windows_paths(out: Path, shard: Path, record: Record) -> list[Path]:
+    return [_windows_path(out, shard, part) for part in range(len(record.windows))]
+
+
+def _windows_path(out: Path, shard: Path, part: int) -> Path:
+    number = shard.stem.removeprefix("shard-")
+    return out / f"latents-{number}-{part:03d}.safetensors"
+
+
+def _record_path(out: Path, shard: Path) -> Path:
+    return out / "records" / f"{shard.stem}.json"
+
+
+def _read_record(out: Path, shard: Path) -> Record | None:
+    try:
+        return Record.model_validate_json(_record_path(out, shard).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or of another version: the shard is encoded again
+        return None
+
+
+def _add(total: CacheInfo, record: Record) -> CacheInfo:
+    return total.model_copy(
+        update={
+            "n_clips": total.n_clips + record.n_clips,
+            "n_windows": total.n_windows + sum(record.windows),
+            "n_held_out": total.n_held_out + record.n_held_out,
+            "n_silent": total.n_silent + record.n_silent,
+        }
+    )
+
+
+def _finish(out: Path, used: set[Path], total: CacheInfo) -> CacheInfo:
+    """Say that all is there; remove what is of shards that are gone, and what is half-written."""
+    info = total.model_copy(update={"complete": True})
+    records = out / "records"
+    there = [*out.glob("latents-*.safetensors"), *records.glob("*.json")]
+    gone = [path for path in there if path not in used]
+    gone += [*out.glob(".latentfoley-*.part"), *records.glob(".latentfoley-*.part")]
+    try:
+        for path in gone:
+            path.unlink(missing_ok=True)
+        write_atomically(out / MARKER, info.model_dump_json(indent=2).encode())
+    except OSError as error:
+        raise cannot_write(out, error) from None
+    return info

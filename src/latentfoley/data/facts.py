@@ -1,0 +1,105 @@
+"""What is known about a recording besides its sound; all of it optional.
+
+The diffusion model, the VAE and the vocoder read none of this. It is kept for those who train a
+CLAP, for attribution, and to hold some recordings out.
+"""
+
+from typing import Any, Literal
+
+from latentfoley.config import Config
+
+# Under which names the tables of this field keep each fact, most telling first.
+_COLUMNS = {
+    "path": ("path", "file_name", "filename", "file", "fname", "audio_path", "audio", "wav"),
+    "captions": ("captions", "caption", "text", "prompt", "sentence", "description"),
+    "labels": ("labels", "label", "class", "category", "tags", "keywords"),
+    "title": ("title", "source_title", "name"),
+    "author": ("author", "source_author", "uploader", "artist", "manufacturer"),
+    "source_url": ("source_url", "url", "sound_link", "link"),
+    "licence": ("licence", "license"),
+    "split": ("split", "subset"),
+}
+_PLURAL = ("labels", "tags", "keywords")  # one cell holds several, between commas
+_MOST_CHARACTERS = 2000  # of a caption; what `generate` takes
+
+Row = dict[str, Any]
+
+
+class Facts(Config):
+    """What is known about one recording. `split` is None where nobody has decided."""
+
+    split: Literal["train", "valid"] | None = None
+    captions: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    title: str = ""
+    author: str = ""
+    source_url: str = ""
+    licence: str = ""
+
+    def joined(self, other: "Facts") -> "Facts":
+        """Return both: texts one after the other, and for the rest what stands here first."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        both = {name: mine[name] or theirs[name] for name in mine}
+        for name in ("captions", "labels"):
+            both[name] = tuple(dict.fromkeys(mine[name] + theirs[name]))
+        return Facts(**both)
+
+
+def path_of(row: Row) -> str:
+    """Return the file that a row of a table is about, "" where it names none."""
+    path = _first(row, "path")
+    return _whole(path).strip() if isinstance(path, str | int) else ""
+
+
+def facts_of(row: Row) -> Facts:
+    """Read a row of any table: columns by the names that are common in this field."""
+    numbered = [row[name] for name in row if str(name).startswith("caption_")]
+    captions = [*_texts(_first(row, "captions")), *(_text(value) for value in numbered)]
+    return Facts(
+        split=split_of(_text(_first(row, "split"))),
+        captions=tuple(dict.fromkeys(text[:_MOST_CHARACTERS] for text in captions if text)),
+        labels=tuple(_labels(row)),
+        **{name: _text(_first(row, name)) for name in ("title", "author", "source_url", "licence")},
+    )
+
+
+def split_of(name: str) -> Literal["train", "valid"] | None:
+    """Return what a data set's own name of a split means: all that is not training is held out.
+
+    Example:
+        >>> split_of("development"), split_of("test"), split_of("")
+        ('train', 'valid', None)
+    """
+    if not name:
+        return None
+    known = ("train", "training", "dev", "development", "balanced_train", "unbalanced_train")
+    return "train" if name.lower() in known else "valid"
+
+
+def _first(row: Row, fact: str) -> Any:
+    names = {str(name).strip().lower(): name for name in row}
+    found = (row[names[name]] for name in _COLUMNS[fact] if name in names)
+    return next((value for value in found if value), "")
+
+
+def _labels(row: Row) -> list[str]:
+    value = _first(row, "labels")
+    plural = any(str(name).lower() in _PLURAL and row[name] is value for name in row)
+    if isinstance(value, str) and plural:
+        value = value.replace(";", ",").split(",")
+    return _texts(value)
+
+
+def _texts(value: Any) -> list[str]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [text for text in map(_text, values) if text]
+
+
+def _text(value: Any) -> str:
+    """Return a cell as one line; what is no text or number says nothing."""
+    return " ".join(_whole(value).split()) if isinstance(value, str | int | float) else ""
+
+
+def _whole(value: str | float) -> str:
+    """Return a text in which the half characters that JSON can hold are replaced."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,88 @@
+"""A folder of recordings: what is in it, in an order that is the same on every machine.
+
+Names are yielded one by one and never gathered, so a folder of a million clips costs no more than
+its largest sub-folder. Hidden files and folders are passed over: they are what systems leave there.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from latentfoley.errors import InputError, nearest_files
+
+READABLE = frozenset((".wav", ".wave", ".aif", ".aiff", ".aifc", ".flac", ".ogg", ".oga")) | {
+    ".opus",
+    ".mp3",
+}
+# Sound, but not for us: it is listed as broken, with the reason, instead of being passed over.
+CONVERTIBLE = frozenset((".m4a", ".aac", ".wma", ".mp4", ".webm", ".mka", ".ape", ".wv", ".caf"))
+
+
+class Found(NamedTuple):
+    """A name in a folder, relative to it and with "/"; `fault` where it cannot be looked into."""
+
+    path: str
+    fault: str = ""
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse what is not a folder that can be listed.
+
+    Raises:
+        InputError: no such folder (with the nearest name), a file, or no permission.
+    """
+    if not folder.exists():
+        raise InputError(f"there is no folder '{folder}'.{nearest_files(folder)}")
+    if not folder.is_dir():
+        raise InputError(f"'{folder}' is a file; give the folder that your recordings are in")
+    try:
+        with os.scandir(folder):
+            pass
+    except OSError as error:
+        raise InputError(f"'{folder}' cannot be listed: {error.strerror}") from None
+
+
+def find_recordings(folder: Path) -> Iterator[Found]:
+    """Yield every recording under a folder by its suffix, and every sub-folder that is closed.
+
+    Sorted by name within a folder, files before sub-folders. Links to folders are not followed,
+    because they can lead in circles.
+    """
+    yield from _walk(folder, "")
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[Found]:
+    try:
+        with os.scandir(folder / prefix) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+            subfolders = sorted(e.name for e in visible if e.is_dir(follow_symlinks=False))
+            files = {e.name: _leads_nowhere(e) for e in visible if is_sound(e.name)}
+            names = sorted(files.keys() - {e.name for e in visible if e.is_dir()})
+    except OSError as error:
+        yield Found(prefix.rstrip("/"), f"the folder cannot be listed: {error.strerror}")
+        return
+    for name in names:
+        yield _spelt(prefix + name, files[name])
+    for name in subfolders:
+        found = _spelt(prefix + name)
+        if found.fault:
+            yield found
+        else:
+            yield from _walk(folder, f"{found.path}/")
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> str:
+    nowhere = entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110
+    return "it is a link that leads nowhere" if nowhere else ""
+
+
+def _spelt(path: str, fault: str = "") -> Found:
+    """Return a name as it is, or with its bytes that are no characters written out."""
+    whole = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return Found(whole, fault if whole == path else "the name is not UTF-8; rename it")
+
+
+def is_sound(name: str) -> bool:
+    """Return whether a file's suffix is one of sound, readable here or not."""
+    return os.path.splitext(name)[1].lower() in READABLE | CONVERTIBLE  # noqa: PTH122

@@ -1,0 +1,212 @@
+"""Some recordings → one shard: cut, mixed down, resampled, named; what cannot be used is listed.
+
+`pack` is a function of its task alone and runs in a process of its own. Its last act is to write a
+record of what the shard was made of: where that stands and still holds, there is nothing to do. So
+a run that was killed at any moment is gone on with by running it again.
+"""
+
+import json
+from collections.abc import Iterator
+from hashlib import blake2b, sha256
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from latentfoley.audio import mix_down, require_sound, resample
+from latentfoley.config import Config
+from latentfoley.data.catalogue import Fault
+from latentfoley.data.facts import Facts
+from latentfoley.data.folder import Found
+from latentfoley.data.measure import read_blocks
+from latentfoley.data.shards import Encoded, PreparedClip, Settings, shard_name, write_shard
+from latentfoley.encoding import encode_audio, safe_gain, write_atomically
+from latentfoley.errors import AudioFileError, InputError
+
+_SLUG_CHARACTERS = 40
+
+Samples = Float32[np.ndarray, "N"]
+
+
+class Task(NamedTuple):
+    """What a shard is made of: recordings, the first one's number, and what is known of each."""
+
+    out: str
+    shard: int
+    first: int
+    recordings: tuple[tuple[Found, Facts], ...]
+    settings: Settings
+
+
+class Record(Config):
+    """What a shard was made of, and what is in it.
+
+    Attributes:
+        inputs: a hash of the recordings (by name, size and time), what is known of them, and the
+            settings.
+        n_bytes: size of the shard; 0 where it has no clips and therefore no file.
+    """
+
+    inputs: str
+    n_bytes: int
+    clips: tuple[PreparedClip, ...]
+    skipped: tuple[Fault, ...]
+
+
+def record_path(out: Path, index: int) -> Path:
+    """Return where the record of a shard is."""
+    return out / "records" / f"shard-{index:06d}.json"
+
+
+def read_record(out: Path, index: int) -> Record | None:
+    """Return the record of a shard, None where there is no sound one."""
+    try:
+        text = record_path(out, index).read_text(encoding="utf-8")
+        return Record.model_validate_json(text)
+    except (OSError, ValueError):  # none yet, or of another version: the shard is made again
+        return None
+
+
+def pack(task: Task) -> int:
+    """Write a shard and its record, unless they are there; return how many recordings it is of.
+
+    Raises:
+        InputError: the disk refuses.
+    """
+    out, inputs = Path(task.out), _hash_inputs(task)
+    shard = out / shard_name(task.shard)
+    record = read_record(out, task.shard)
+    if record is None or record.inputs != inputs or record.n_bytes != _size(shard):
+        try:
+            skipped: list[Fault] = []
+            clips = write_shard(shard, _clips(task, skipped))
+            record = Record(
+                inputs=inputs, n_bytes=_size(shard), clips=tuple(clips), skipped=tuple(skipped)
+            )
+            text = record.model_dump_json(exclude_defaults=True)
+            write_atomically(record_path(out, task.shard), text.encode())
+        except OSError as error:
+            raise cannot_write(out, error) from None
+    return len(task.recordings)
+
+
+def cannot_write(out: Path, error: OSError) -> InputError:
+    """Return the error for a disk that refuses."""
+    return InputError(
+        f"'{out}' cannot be written to: {error.strerror or error}. "
+        f"What is there is whole; once there is room, the same command goes on"
+    )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _hash_inputs(task: Task) -> str:
+    recordings = [
+        (found.path, *_state(Path(task.settings.folder, found.path)), facts.model_dump())
+        for found, facts in task.recordings
+    ]
+    text = json.dumps([task.first, task.settings.model_dump(), recordings])
+    return sha256(text.encode()).hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        state = path.stat()
+    except OSError:  # it will be listed as broken
+        return 0, 0
+    return state.st_size, state.st_mtime_ns
+
+
+def _clips(task: Task, skipped: list[Fault]) -> Iterator[Encoded]:
+    """Yield the clips of a task's recordings; put what cannot be used into `skipped`."""
+    for number, (found, facts) in enumerate(task.recordings, start=task.first):
+        if found.fault:
+            skipped.append(Fault(found.path, found.fault))
+            continue
+        try:
+            yield from _clips_of(task, number, found.path, facts, skipped)
+        except AudioFileError as error:
+            skipped.append(Fault(found.path, str(error)))
+
+
+def _clips_of(
+    task: Task, number: int, path: str, facts: Facts, skipped: list[Fault]
+) -> Iterator[Encoded]:
+    split = facts.split
+    for part, piece in enumerate(_pieces(Path(task.settings.folder, path), task.settings)):
+        digest = blake2b(piece.waveform.tobytes(), digest_size=16).hexdigest()
+        split = split or _draw_split(facts.source_url or digest, task.settings.held_out)
+        try:
+            require_sound(piece.waveform, f"'{path}' from {piece.start_s:g} s on")
+        except InputError as error:
+            skipped.append(Fault(path, str(error)))
+            continue
+        clip = PreparedClip(
+            **facts.model_dump(exclude={"split"}),
+            path=path,
+            split=split,
+            key=_key(number, path, part),
+            shard=shard_name(task.shard),
+            start_s=piece.start_s,
+            duration_s=len(piece.waveform) / task.settings.sample_rate,
+            original_sample_rate=piece.sample_rate,
+            original_channels=piece.channels,
+            gain=safe_gain(piece.waveform),
+            digest=digest,
+        )
+        rate = task.settings.sample_rate
+        yield Encoded(clip, encode_audio(piece.waveform, rate, suffix=".flac", provenance=None))
+
+
+def _draw_split(group: str, held_out: float) -> Literal["train", "valid"]:
+    """Return the split of what belongs together: pieces, copies, clips of one source.
+
+    It depends on what the recording is and not on its place, so that more recordings in the folder
+    leave the others where they were.
+    """
+    share = int.from_bytes(blake2b(group.encode(), digest_size=8).digest()) / 2**64
+    return "valid" if share < held_out else "train"
+
+
+def _key(number: int, path: str, part: int) -> str:
+    """Return a clip's name: unlike any other, plain ASCII, without dots (WebDataset cuts there)."""
+    stem = Path(path).stem.lower()
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
+    slug = "-".join(words)[:_SLUG_CHARACTERS].strip("-")
+    return "-".join(
+        [f"{number:08d}", *([slug] if slug else []), *([f"p{part:03d}"] if part else [])]
+    )
+
+
+class _Piece(NamedTuple):
+    """A stretch of a recording, mono at the wanted rate; rate and channels are the recording's."""
+
+    start_s: float
+    waveform: Samples
+    sample_rate: int
+    channels: int
+
+
+def _pieces(path: Path, settings: Settings) -> Iterator[_Piece]:
+    """Yield a recording in pieces; none is shorter than half of `piece_s` unless it is all.
+
+    Raises:
+        AudioFileError: when it comes to what cannot be decoded; the pieces before are sound.
+    """
+    start, n_waiting = 0, 0
+    waiting: list[Samples] = []
+    sample_rate = channels = 1
+    for sample_rate, block in read_blocks(path):
+        channels, n_piece = block.shape[1], round(settings.piece_s * sample_rate)
+        waiting.append(mix_down(block))
+        n_waiting += len(block)
+        while n_waiting >= 1.5 * n_piece:
+            whole = np.concatenate(waiting)
+            piece = resample(whole[:n_piece], sample_rate, settings.sample_rate)
+            yield _Piece(start / sample_rate, piece, sample_rate, channels)
+            start, n_waiting, waiting = start + n_piece, n_waiting - n_piece, [whole[n_piece:]]
+    piece = resample(np.concatenate(waiting), sample_rate, settings.sample_rate)
+    yield _Piece(start / sample_rate, piece, sample_rate, channels)

@@ -1,0 +1,205 @@
+"""A folder of recordings → a data set: shards, a manifest, and a list of what was left out.
+
+The folder is walked once more for each run; recordings go to shards in the order of their names. A
+shard whose record still holds is left as it is, so the same command goes on after a kill, and adds
+what is new to a folder that has grown. Nothing here grows with the number of recordings in memory.
+"""
+
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from latentfoley.config import Config
+from latentfoley.data.catalogue import Catalogue, Fault, choose_layout
+from latentfoley.data.facts import Facts
+from latentfoley.data.folder import Found, find_recordings
+from latentfoley.data.pack import Record, Task, cannot_write, pack, read_record, record_path
+from latentfoley.data.parallel import ordered_map, require_workers
+from latentfoley.data.scan import Progress, count_recordings
+from latentfoley.data.shards import Dataset, Settings, find_shards, record_line, shard_name
+from latentfoley.data.table import DiskTable
+from latentfoley.encoding import write_atomically
+from latentfoley.errors import InputError, RecipeError
+
+MARKER = "dataset.json"
+_SHOWN = 3
+
+
+def prepare(
+    folder: Path,
+    out: Path,
+    *,
+    layout: str | None = None,
+    captions: Path | None = None,
+    workers: int | None = None,
+    progress: Progress = lambda done, total: None,
+    **settings: Any,
+) -> Dataset:
+    """Write every recording under a folder into shards: mono, at one rate, in pieces.
+
+    Args:
+        folder: any folder; recordings are found by their suffix at any depth.
+        out: an empty or new folder, or one that the same call has begun.
+        layout, captions, workers, progress: as in `scan`.
+        settings: `sample_rate`, `piece_s`, `held_out`, `recordings_per_shard`; see `Settings`.
+
+    Returns:
+        What is in the data set, as `dataset.json` has it.
+
+    Raises:
+        InputError: a folder, place or option that is not allowed, or a disk that refuses.
+        RecipeError: a setting out of range, or not one recording that can be used.
+    """
+    n_workers = require_workers(workers)
+    n_files = count_recordings(folder)
+    values = {"folder": str(folder), "layout": choose_layout(folder, layout)} | settings
+    chosen = Settings.parse(values, where="data prepare")
+    with Catalogue(folder, chosen.layout, captions) as catalogue:
+        begin(out, MARKER, Dataset(settings=chosen))
+        n_done = n_shards = 0
+        for n in ordered_map(pack, _tasks(folder, out, catalogue, chosen), n_workers):
+            n_done, n_shards = n_done + n, n_shards + 1
+            progress(n_done, n_files)
+        return _finish(out, chosen, n_shards, catalogue.faults)
+
+
+def begin(out: Path, marker: str, description: Config) -> None:
+    """Make a folder to write to, or go on in one that was begun with the same settings.
+
+    `marker` is the file that tells; it holds what is being made, described by `description`.
+
+    Raises:
+        InputError: the place is a file, holds something else, cannot be written to, or was begun
+            with other settings (which are named).
+    """
+    try:
+        there = sorted(p.name for p in islice(out.iterdir(), 1000)) if out.exists() else []
+        if marker in there:
+            _require_same(out / marker, description)
+        elif there:
+            raise InputError(
+                f"'{out}' holds something else: {', '.join(there[:_SHOWN])}"
+                f"{' …' if len(there) > _SHOWN else ''}; give a new or an empty folder"
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / marker, description.model_dump_json(indent=2).encode())
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"'{out}' is a file, or in one; give a new or an empty folder") from None
+    except OSError as error:
+        raise cannot_write(out, error) from None
+
+
+def _require_same(path: Path, description: Config) -> None:
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    except (ValueError, LookupError, TypeError):
+        raise InputError(f"'{path}' is damaged; give a new or an empty folder") from None
+    now = description.model_dump(mode="json")["settings"]
+    other = [name for name in now if before.get(name) != now[name]]
+    if other:
+        told = "; ".join(f"{name} was {before.get(name)}, now {now[name]}" for name in other)
+        raise InputError(
+            f"'{path.parent}' was begun with other settings: {told}. "
+            f"Give another folder, or the same settings to go on"
+        )
+
+
+def _tasks(folder: Path, out: Path, catalogue: Catalogue, settings: Settings) -> Iterator[Task]:
+    names = find_recordings(folder)
+    size = settings.recordings_per_shard
+    for index, first in enumerate(names):
+        shard = (_known(found, catalogue) for found in chain([first], islice(names, size - 1)))
+        yield Task(str(out), index, index * size, tuple(shard), settings)
+
+
+def _known(found: Found, catalogue: Catalogue) -> tuple[Found, Facts]:
+    return found, Facts() if found.fault else catalogue.facts(found.path)
+
+
+def _finish(out: Path, settings: Settings, n_shards: int, faults: list[Fault]) -> Dataset:
+    """Write the manifest and the list of what was left out; remove what is of no use any more."""
+    counts: Counter[str] = Counter()
+    licences: Counter[str] = Counter()
+    try:
+        with (
+            _aside(out / "manifest.jsonl") as manifest,
+            _aside(out / "skipped.jsonl") as skipped,
+            DiskTable() as digests,
+        ):
+            _write_faults(skipped, faults)
+            counts["n_skipped"] = len(faults)
+            for index in range(n_shards):
+                record = read_record(out, index)
+                if record is None:
+                    raise RecipeError(f"the record of shard {index} in '{out}' is gone; run again")
+                _write_faults(skipped, record.skipped)
+                counts["n_skipped"] += len(record.skipped)
+                _count(record, manifest, digests, counts, licences)
+        _remove_leftovers(out, n_shards)
+        total_s = counts.pop("microseconds", 0) / 1e6
+        dataset = Dataset(
+            settings=settings,
+            complete=counts["n_clips"] > 0,
+            n_shards=len(find_shards(out)),
+            total_s=total_s,
+            licences=dict(licences.most_common()),
+            **counts,
+        )
+        write_atomically(out / MARKER, dataset.model_dump_json(indent=2).encode())
+    except OSError as error:
+        raise cannot_write(out, error) from None
+    if not dataset.complete:
+        raise RecipeError(
+            f"not one recording can be used; {out / 'skipped.jsonl'} says why of each"
+        )
+    return dataset
+
+
+def _count(
+    record: Record,
+    manifest: TextIO,
+    digests: DiskTable,
+    counts: Counter[str],
+    licences: Counter[str],
+) -> None:
+    """Write a shard's clips to the manifest, and count them."""
+    for clip in record.clips:
+        manifest.write(record_line(clip) + "\n")
+        counts["n_clips"] += 1
+        counts["microseconds"] += round(1e6 * clip.duration_s)
+        counts["n_held_out"] += clip.split == "valid"
+        counts["n_captioned"] += bool(clip.captions)
+        counts["n_duplicates"] += digests.setdefault(clip.digest, clip.key) != clip.key
+        licences[clip.licence] += 1
+
+
+def _write_faults(file: TextIO, faults: "list[Fault] | tuple[Fault, ...]") -> None:
+    file.writelines(json.dumps(fault._asdict()) + "\n" for fault in faults)
+
+
+@contextlib.contextmanager
+def _aside(path: Path) -> Iterator[TextIO]:
+    """Open a text file that takes its place when it is whole."""
+    aside = path.with_suffix(".part")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            yield file
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _remove_leftovers(out: Path, n_shards: int) -> None:
+    """Remove shards of recordings that are gone, and what an interrupted run left half-written."""
+    used = {shard_name(index) for index in range(n_shards)}
+    records = {record_path(out, index).name for index in range(n_shards)}
+    gone = [path for path in find_shards(out) if path.name not in used]
+    gone += [path for path in (out / "records").glob("shard-*") if path.name not in records]
+    gone += [*out.glob(".latentfoley-*.part"), *(out / "records").glob(".latentfoley-*.part")]
+    gone += out.glob("shard-*.part")
+    for path in gone:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""What is known about recordings, from every place where it may stand."""
+
+import pytest
+
+from folders import LAYOUTS, sound, write
+from latentfoley.data.catalogue import Catalogue, choose_layout
+from latentfoley.data.facts import Facts
+from latentfoley.errors import InputError
+
+
+class TestLayouts:
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_it_is_found_out_and_read(self, tmp_path, layout):
+        expected = LAYOUTS[layout](tmp_path)
+        with Catalogue(tmp_path) as catalogue:
+            assert catalogue.layout == layout
+            for path, facts in expected.items():
+                known = catalogue.facts(path).model_dump()
+                assert {name: known[name] for name in facts} == facts, path
+            assert catalogue.faults == []
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_one_that_the_folder_has_not(self, tmp_path, layout):
+        with pytest.raises(InputError, match=f"is not laid out as {layout}: .* looks like plain"):
+            choose_layout(tmp_path, layout)
+
+    def test_an_unknown_one(self, tmp_path):
+        with pytest.raises(InputError, match=r"unknown layout 'ecs50'; .* Did you mean 'esc50'"):
+            choose_layout(tmp_path, "ecs50")
+
+    def test_plain_reads_no_tables(self, tmp_path):
+        LAYOUTS["table"](tmp_path)
+        with Catalogue(tmp_path, "plain") as catalogue:
+            assert catalogue.facts("mine/audio/a.wav") == Facts()
+
+    def test_two_tables_with_the_same_names(self, tmp_path):
+        for name in ("one", "two"):
+            write(tmp_path / name / "metadata.csv", f"path,caption\na.wav,{name}\n")
+        with Catalogue(tmp_path) as catalogue:
+            assert catalogue.facts("one/a.wav").captions == ("one",)
+            assert catalogue.facts("two/deep/a.wav").captions == ("two",)
+
+    def test_a_table_that_is_closed_is_reported(self, tmp_path, monkeypatch):
+        LAYOUTS["audiocaps"](tmp_path)
+        path_open = type(tmp_path).open
+
+        def refuse(path, *words, **more):
+            if path.suffix == ".csv":
+                raise PermissionError(13, "Permission denied")
+            return path_open(path, *words, **more)
+
+        monkeypatch.setattr(type(tmp_path), "open", refuse)
+        with Catalogue(tmp_path) as catalogue:
+            assert catalogue.layout == "table"
+            assert {fault.path for fault in catalogue.faults} == {"train.csv", "test.csv"}
+
+
+class TestTables:
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("c.csv", "file_name,text\na.wav,rain\n"),
+            ("c.tsv", "filename\tcaption\na\train\n"),
+            ("c.jsonl", '{"audio": "a.wav", "captions": ["rain", 7, null]}\n\n'),
+            ("c.csv", "\ufeffFile, Caption \r\n./a.wav, rain\r\n"),
+        ],
+    )
+    def test_from_elsewhere(self, tmp_path, name, text):
+        write(tmp_path / "tables" / name, text)
+        (tmp_path / "sounds").mkdir()
+        with Catalogue(tmp_path / "sounds", captions=tmp_path / "tables" / name) as catalogue:
+            assert catalogue.facts("deep/a.wav").captions[0] == "rain"
+
+    @pytest.mark.parametrize(
+        ("name", "text", "fault"),
+        [
+            ("t.jsonl", '{"path": "a.wav"}\n{"path"\n', "t.jsonl:2: not JSON"),
+            ("t.jsonl", "[1]\n", "t.jsonl:1: expected a JSON object, got list"),
+            ("t.jsonl", "[" * 100_000, "t.jsonl:1: not JSON"),
+            ("t.csv", "path,caption\na.wav,rain, sea\n", "t.csv:2: more fields than columns"),
+            ("t.csv", "name,text\na,rain\nb,sea\n", "t.csv: 2 of 2 rows name no file"),
+            ("t.csv", 'path,text\na.wav,"' + "x" * 200_000, "t.csv: cannot be read on: field"),
+        ],
+    )
+    def test_what_is_wrong_with_them_is_said(self, tmp_path, name, text, fault):
+        write(tmp_path / name, text)
+        with Catalogue(tmp_path) as catalogue:
+            ((path, reason),) = catalogue.faults
+        assert f"{path}: {reason}".startswith(fault)
+
+    @pytest.mark.parametrize(
+        ("name", "says"),
+        [("cations.csv", "Nearest there: captions.csv"), ("a.txt", "captions come from .csv, ")],
+    )
+    def test_no_such_table(self, tmp_path, name, says):
+        (tmp_path / "captions.csv").touch()
+        (tmp_path / "a.txt").touch()
+        with pytest.raises(InputError, match=says):
+            Catalogue(tmp_path, captions=tmp_path / name)
+
+
+class TestBeside:
+    @pytest.fixture
+    def facts(self, tmp_path):
+        """Write files beside `deep/rain.wav`; return what is known of it then."""
+        sound(tmp_path / "deep/rain.wav")
+
+        def facts(**files):
+            for name, text in files.items():
+                write(tmp_path / name.replace("__", "/").replace("_", "."), text)
+            with Catalogue(tmp_path) as catalogue:
+                return catalogue.facts("deep/rain.wav"), catalogue.faults
+
+        return facts
+
+    def test_a_text_holds_a_caption_a_line(self, facts):
+        known, _ = facts(deep__rain_txt="rain on a roof\n\n  a  downpour\r\n")
+        assert known.captions == ("rain on a roof", "a downpour")
+
+    def test_a_json_holds_anything_a_table_does(self, facts):
+        known, _ = facts(deep__rain_json='{"caption": "rain", "tags": "wet, roof", "license": "X"}')
+        assert known == Facts(captions=("rain",), labels=("wet", "roof"), licence="X")
+
+    @pytest.mark.parametrize("text", ["[", "7", "[" * 100_000])
+    def test_a_json_that_is_none_is_said(self, facts, text):
+        known, faults = facts(deep__rain_json=text)
+        assert known == Facts()
+        assert faults[0].path == "rain.json"
+
+    def test_half_a_character_is_replaced(self, facts):
+        known, _ = facts(deep__rain_json='{"caption": "\\ud800"}')
+        assert known.captions == ("?",)
+
+    def test_a_name_as_long_as_a_disk_takes(self, tmp_path):
+        name = "x" * 251 + ".wav"
+        sound(tmp_path / name)
+        with Catalogue(tmp_path) as catalogue:
+            assert catalogue.facts(name) == Facts()
+
+    def test_the_nearest_licence_counts(self, facts):
+        assert facts(LICENSE="\nMIT License\n")[0].licence == "MIT License"
+        assert facts(deep__COPYING_txt="CC-BY\n")[0].licence == "CC-BY"
+        spdx = "SPDX-FileCopyrightText: Ann\n\nSPDX-License-Identifier: CC0-1.0\n"
+        assert facts(deep__rain_wav_license=spdx)[0].licence == "CC0-1.0"
+        assert facts(deep__rain_json='{"licence": "X"}')[0].licence == "X"
+
+    def test_captions_of_all_places_are_kept_the_nearest_first(self, facts):
+        known, _ = facts(t_csv="path,caption\nrain.wav,table\n", deep__rain_txt="beside")
+        assert known.captions == ("beside", "table")
