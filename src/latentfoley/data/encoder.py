@@ -21,8 +21,9 @@ from latentfoley.audio import SILENCE_PEAK, fit_length, normalise_peak, resample
 from latentfoley.checkpoints.layout import read_description, read_vae
 from latentfoley.clap import AudioTower, cut_windows
 from latentfoley.config import ClapFrontEnd, Config, MelConfig
+from latentfoley.devices import choose_device
 from latentfoley.errors import InputError
-from latentfoley.loading import choose_device, find_folder
+from latentfoley.loading import find_folder
 from latentfoley.mel import log_mel
 from latentfoley.vae import Vae
 
