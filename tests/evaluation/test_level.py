@@ -10,9 +10,14 @@ from latentfoley.evaluation.level import (
     clipping_rate,
     loudness,
     loudness_score,
+    measure,
     silence_rate,
 )
 from signals import click, noise, tone
+
+
+def levels(*clips):
+    return [measure(clip, 16_000) for clip in clips]
 
 
 class TestLoudness:
@@ -47,16 +52,16 @@ class TestLoudness:
         assert LOWEST_LUFS < loudness(click(0.05, 0.1), 16_000) < -20
 
     def test_the_mean_over_clips(self):
-        score = loudness_score([noise(1.0), noise(1.0)], 16_000)
+        score = loudness_score([measure(noise(1.0), 16_000)] * 2)
         assert score.value == pytest.approx(loudness(noise(1.0), 16_000))
 
 
 def test_silent_clips_are_counted():
-    score = silence_rate([np.zeros(100, np.float32), noise(0.1), noise(0.1, amplitude=1e-4)])
+    score = silence_rate(levels(np.zeros(100, np.float32), noise(0.1), noise(0.1, amplitude=1e-4)))
     assert score.value == pytest.approx(2 / 3)
 
 
 def test_clipped_clips_are_counted_and_single_peaks_are_not():
     clipped = np.clip(3 * tone(), -1, 1).astype(np.float32)
-    score = clipping_rate([clipped, tone(amplitude=1.0)[:1], click(amplitude=1.0), noise()])
+    score = clipping_rate(levels(clipped, tone(amplitude=1.0)[:1], click(amplitude=1.0), noise()))
     assert score.value == 0.25

@@ -6,6 +6,7 @@ as a frequency response, so that any sample rate will do.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Complex128, Float32, Float64
@@ -26,13 +27,33 @@ _HIGH_PASS_HZ, _HIGH_PASS_Q = 38.13547087602444, 0.5003270373238773
 _BLOCK_S, _STEP_S, _RELATIVE_GATE_LU = 0.4, 0.1, -10.0
 
 
-def loudness_score(
-    clips: Sequence[Samples], sample_rate: int, *, bootstrap: Bootstrap | None = None
-) -> Score:
+@dataclass(frozen=True)
+class Levels:
+    """What the level of one clip is."""
+
+    loudness_lufs: float
+    silent: bool
+    clipped: bool
+
+
+def measure(waveform: Samples, sample_rate: int) -> Levels:
+    """Return the levels of a clip at its own rate; resampling would move its peaks.
+
+    Silent is an RMS below -60 dBFS over the whole clip, clipped are three samples in a row at 0.999
+    of full scale or above.
+    """
+    return Levels(
+        loudness_lufs=loudness(waveform, sample_rate),
+        silent=_rms(waveform) < 10 ** (SILENT_RMS_DBFS / 20),
+        clipped=_has_run(np.abs(waveform) >= CLIPPED_LEVEL),
+    )
+
+
+def loudness_score(clips: Sequence[Levels], *, bootstrap: Bootstrap | None = None) -> Score:
     """Return the mean integrated loudness in LUFS; clips below the gate count as -70."""
     return mean_score(
         "loudness",
-        np.array([loudness(clip, sample_rate) for clip in clips]),
+        np.array([clip.loudness_lufs for clip in clips]),
         better="neither",
         unit="LUFS",
         caveat="Clips below -70 LUFS, silence above all, count as -70.",
@@ -40,22 +61,20 @@ def loudness_score(
     )
 
 
-def silence_rate(clips: Sequence[Samples]) -> Score:
-    """Return the share of clips whose RMS over their whole length is below -60 dBFS."""
-    quiet = [_rms(clip) < 10 ** (SILENT_RMS_DBFS / 20) for clip in clips]
+def silence_rate(clips: Sequence[Levels]) -> Score:
+    """Return the share of silent clips."""
     return rate_score(
         "silent clips",
-        np.array(quiet, dtype=np.float64),
+        np.array([float(clip.silent) for clip in clips]),
         caveat="RMS below -60 dBFS. Silence can score well on FD and KL: read this first.",
     )
 
 
-def clipping_rate(clips: Sequence[Samples]) -> Score:
-    """Return the share of clips with three samples in a row at 0.999 of full scale or above."""
-    clipped = [_has_run(np.abs(clip) >= CLIPPED_LEVEL) for clip in clips]
+def clipping_rate(clips: Sequence[Levels]) -> Score:
+    """Return the share of clipped clips."""
     return rate_score(
         "clipped clips",
-        np.array(clipped, dtype=np.float64),
+        np.array([float(clip.clipped) for clip in clips]),
         caveat="Three samples in a row at full scale. A soft clipper goes unseen.",
     )
 
