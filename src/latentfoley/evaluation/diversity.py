@@ -19,7 +19,9 @@ from latentfoley.evaluation.score import (
 )
 
 
-def diversity_score(embeddings: Rows, *, bootstrap: Bootstrap | None = None) -> Score:
+def diversity_score(
+    embeddings: Rows, *, name: str = "diversity", bootstrap: Bootstrap | None = None
+) -> Score:
     """Return the mean distance between two different clips of a set."""
     rows = require_rows(embeddings, "diversity")
     distances, n = cosine_distances(rows, rows), len(rows)
@@ -30,7 +32,7 @@ def diversity_score(embeddings: Rows, *, bootstrap: Bootstrap | None = None) -> 
 
     value = mean_of(np.arange(n))
     return Score(
-        name="diversity",
+        name=name,
         value=value,
         n=n,
         interval=spread(value, (bootstrap or Bootstrap()).draws(mean_of, n)),

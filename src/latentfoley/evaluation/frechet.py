@@ -12,6 +12,8 @@ diagonal. Aᵢ are the centred rows over √(n-1), or their R factor where there
 dimensions.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float64
 
@@ -100,7 +102,13 @@ def frechet_infinity(
     )
 
 
-def frechet_per_clip(clips: list[Rows], reference: Rows, *, name: str = "FD per clip") -> Score:
+def frechet_per_clip(
+    clips: Sequence[Rows],
+    reference: Rows,
+    *,
+    name: str = "FD per clip",
+    bootstrap: Bootstrap | None = None,
+) -> Score:
     """Return the distance of every clip by itself to the reference set, and their mean.
 
     A clip with one row has no covariance: its distance is ‖x - μ‖² + tr Σ. Use it to rank clips
@@ -116,6 +124,7 @@ def frechet_per_clip(clips: list[Rows], reference: Rows, *, name: str = "FD per 
         distances,
         better="lower",
         caveat="Ranks clips; as a mean it rewards clips that are all alike.",
+        bootstrap=bootstrap,
     )
 
 
