@@ -19,6 +19,7 @@ def test_windows_are_pooled_or_averaged():
     heard = Heard(windows, None, pooled=True)
     assert heard.rows.tolist() == [[0.0], [2.0], [5.0]]
     assert heard.per_clip.tolist() == [[1.0], [5.0]]
+    assert heard.owners.tolist() == [0, 0, 1]
     assert dataclasses.replace(heard, pooled=False).rows.tolist() == [[1.0], [5.0]]
 
 

@@ -31,6 +31,25 @@ def test_the_same_seed_gives_the_same_interval():
     assert mean_of(values) != mean_of(values, bootstrap=Bootstrap(seed=1))
 
 
+def test_windows_are_drawn_with_their_clip():
+    owners = np.repeat(np.arange(6), 5)
+    seen = []
+    Bootstrap(resamples=50, owners=(owners,)).draws(lambda rows: seen.append(rows) or 0.0, 30)
+    for rows in seen:
+        counts = np.bincount(rows, minlength=30).reshape(6, 5)
+        assert (counts == counts[:, :1]).all()
+
+
+def test_windows_that_are_alike_make_nothing_surer():
+    rng = np.random.default_rng(0)
+    clips = rng.normal(size=20)
+    alone = mean_of(clips)
+    owners = (np.repeat(np.arange(20), 9),)
+    repeated = mean_of(np.repeat(clips, 9), bootstrap=Bootstrap(owners=owners))
+    width = alone.interval[1] - alone.interval[0]
+    assert repeated.interval[1] - repeated.interval[0] == pytest.approx(width, rel=0.2)
+
+
 def test_none_of_ten_is_not_sure_to_be_none():
     score = rate_score("x", np.zeros(10), caveat="none.")
     assert score.value == 0

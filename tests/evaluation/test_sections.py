@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from latentfoley.evaluation import evaluate as evaluate_module
@@ -37,3 +38,19 @@ def test_its_scores_and_no_others(as_the_tool):
 def test_settings_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings().limit = 3
+
+
+def test_a_pooled_embedder_makes_sets_of_windows(sets, bands, monkeypatch):
+    """As VGGish does: rows are windows, and resamples draw whole clips."""
+    monkeypatch.setattr(bands, "pooled", True)
+    embed = bands.embed
+
+    def twice(self, waveform):
+        heard = embed(self, waveform)
+        return dataclasses.replace(heard, windows=np.repeat(heard.windows, 2, axis=0))
+
+    monkeypatch.setattr(bands, "embed", twice)
+    settings = Settings(embedders=("bands",), bootstrap=Bootstrap(resamples=20))
+    scores = {score.name: score for score in evaluate(*sets, settings).sections[1].scores}
+    assert scores["FD"].n == scores["KAD"].n == 48
+    assert scores["KL softmax"].n == scores["FD per clip"].n == 24

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from latentfoley.audio import read_audio
 from latentfoley.errors import AudioFileError, InputError
@@ -37,6 +37,12 @@ class Heard:
     def per_clip(self) -> Rows:
         """One row per clip: the mean of its windows."""
         return np.stack([rows.mean(axis=0) for rows in self.windows])
+
+    @property
+    def owners(self) -> Int64[np.ndarray, "N"]:
+        """The clip of every row of `rows`."""
+        lengths = [len(rows) if self.pooled else 1 for rows in self.windows]
+        return np.repeat(np.arange(len(lengths)), lengths)
 
     @property
     def rows(self) -> Rows:

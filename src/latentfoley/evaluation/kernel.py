@@ -123,7 +123,7 @@ def _score(
 
 def _shares(rows: np.ndarray, n: int) -> Values:
     """Return how large a part of a resample each of n clips is."""
-    counts: Values = np.bincount(rows, minlength=n) / n
+    counts: Values = np.bincount(rows, minlength=n) / len(rows)
     return counts
 
 

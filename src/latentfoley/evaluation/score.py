@@ -30,7 +30,7 @@ class Score:
     Attributes:
         name: of the metric, for example "FD".
         value: finite; the unit stands in `unit`.
-        n: clips (or pairs) of the generated set that it was computed from.
+        n: rows of the generated set: clips or pairs; windows of clips where an embedder pools them.
         interval: 95 %.
         method: how the interval was made.
         better: which direction is good, "neither" for descriptions such as loudness.
@@ -51,22 +51,36 @@ class Score:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are drawn: clips with replacement, the same draws for the same seed."""
+    """How intervals are drawn: clips with replacement, the same draws for the same seed.
+
+    Attributes:
+        resamples: how many draws.
+        seed: of all draws.
+        owners: where rows are windows: the clip of every row, one array per set. A clip is then
+            drawn with all of its windows, which are not independent. () is one row per clip.
+    """
 
     resamples: int = 200
     seed: int = 0
+    owners: tuple[Int64[np.ndarray, "N"], ...] = ()
 
     def draws(self, statistic: Callable[..., float], *counts: int) -> Values:
         """Return the statistic of every resample.
 
         Args:
-            statistic: takes one array of clip indices per set.
-            counts: clips in each set.
+            statistic: takes one array of row indices per set.
+            counts: rows in each set.
         """
         rng = np.random.default_rng(self.seed)
+        members = [
+            [np.flatnonzero(owner == clip) for clip in np.unique(owner)] for owner in self.owners
+        ]
 
         def pick() -> list[Int64[np.ndarray, "N"]]:
-            return [_resample(rng, n) for n in counts]
+            if not members:
+                return [_resample(rng, n) for n in counts]
+            drawn = [(rows, _resample(rng, len(rows))) for rows in members]
+            return [np.concatenate([rows[clip] for clip in clips]) for rows, clips in drawn]
 
         return np.array([statistic(*pick()) for _ in range(self.resamples)], dtype=np.float64)
 

@@ -1,7 +1,7 @@
 """The scores that apply to one embedder, to levels, and to pairs of the same sound."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,18 +133,28 @@ class Ears:
         return "FAD" if self.embedder.name == "vggish" else "FD"
 
     def _distances(self, out: _Collected, made: Heard, real: Heard) -> None:
-        boot = self.settings.bootstrap
-        out.add(frechet_score, made.rows, real.rows, name=self.distance, bootstrap=boot)
+        boot = self._bootstrap(made, real)
+        self._frechet(out, made, real)
         out.add(frechet_infinity, made.rows, real.rows, name=f"{self.distance}∞", bootstrap=boot)
         out.add(
             frechet_per_clip,
             made.windows,
             real.rows,
             name=f"{self.distance} per clip",
-            bootstrap=boot,
+            bootstrap=self.settings.bootstrap,
         )
         out.add(kad_score, made.rows, real.rows, bootstrap=boot)
         out.add(kid_score, made.rows, real.rows, bootstrap=boot)
+
+    def _frechet(self, out: _Collected, made: Heard, real: Heard) -> None:
+        boot = self._bootstrap(made, real)
+        out.add(frechet_score, made.rows, real.rows, name=self.distance, bootstrap=boot)
+
+    def _bootstrap(self, made: Heard, real: Heard) -> Bootstrap:
+        """Return how to draw sets of rows: by clips, whole."""
+        if not self.embedder.pooled:
+            return self.settings.bootstrap
+        return replace(self.settings.bootstrap, owners=(made.owners, real.owners))
 
     def _classes(self, out: _Collected, made: Heard, real: Heard, paired: bool) -> None:
         boot = self.settings.bootstrap
@@ -181,7 +191,7 @@ class Ears:
 
     def _as_the_tool(self, out: _Collected, made: Heard, real: Heard, paired: bool) -> None:
         boot = self.settings.bootstrap
-        out.add(frechet_score, made.rows, real.rows, name=self.distance, bootstrap=boot)
+        self._frechet(out, made, real)
         if made.logits is None or real.logits is None:
             return
         out.add(inception_score, made.logits, splits=_TOOL_SPLITS, bootstrap=boot)
