@@ -75,7 +75,7 @@ def to_json(evaluation: Evaluation) -> str:
     from latentfoley import __version__
 
     record = {"latentfoley": __version__, **evaluation.to_record()}
-    return json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
 def write(path: Path, text: str) -> None:
