@@ -64,7 +64,7 @@ class TestMistakes:
 
     def test_a_file_that_cannot_be_read(self, evaluate, run, refused, tmp_path):
         (tmp_path / "made/9.wav").write_bytes(b"not a recording")
-        refused(run, "evaluate", "made", "real", says=["1 files of 'made'", "9.wav"])
+        refused(run, "evaluate", "made", "real", says=["1 of the files of 'made'", "9.wav"])
 
     def test_silence(self, evaluate, run, refused, tmp_path):
         for k in range(4):

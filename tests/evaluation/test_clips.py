@@ -70,7 +70,7 @@ class TestRefused:
     def test_files_that_cannot_be_read_are_all_named(self, sets):
         for name in ("03.wav", "05.wav"):
             (sets[0] / name).write_bytes(b"not a recording")
-        with pytest.raises(AudioFileError, match=r"(?s)2 files.*03\.wav.*05\.wav"):
+        with pytest.raises(AudioFileError, match=r"(?s)2 of the files.*03\.wav.*05\.wav"):
             list_clips(sets[0])
 
     def test_two_files_of_one_name(self, sets):

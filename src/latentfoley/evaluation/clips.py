@@ -102,8 +102,8 @@ def require_readable(source: Path, broken: Sequence[str]) -> None:
     if broken:
         more = f"\n… and {len(broken) - 10} more" if len(broken) > 10 else ""
         raise AudioFileError(
-            f"{len(broken)} files of '{source}' cannot be read; a score without them would be of "
-            "another set:\n" + "\n".join(broken[:10]) + more
+            f"{len(broken)} of the files of '{source}' cannot be read; a score without them would "
+            "be of another set:\n" + "\n".join(broken[:10]) + more
         )
 
 

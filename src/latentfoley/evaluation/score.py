@@ -103,6 +103,12 @@ def spread(value: float, draws: Values) -> Interval:
     return float(min(low, value)), float(max(high, value))
 
 
+def normal_spread(value: float, draws: Values) -> Interval:
+    """Return value ± 1.96 standard deviations of the draws; a few dozen draws are enough."""
+    half = _Z_95 * float(draws.std(ddof=1))
+    return value - half, value + half
+
+
 def mean_score(
     name: str,
     per_clip: Values,

@@ -72,6 +72,7 @@ class Section:
 
 
 def level_section(levels: Sequence[Levels], bootstrap: Bootstrap) -> Section:
+    """Score what needs no embedder: silence, clipping, loudness."""
     scores = (
         silence_rate(levels),
         clipping_rate(levels),
@@ -88,6 +89,7 @@ class _Collected:
         self.warnings = warnings
 
     def add(self, metric: Callable[..., Score], *args: Any, **settings: Any) -> None:
+        """Compute one score, or say why it is left out."""
         try:
             self.scores.append(metric(*args, **settings))
         except InputError as error:
@@ -110,6 +112,7 @@ class Ears:
         paired: bool,
         warnings: list[str],
     ) -> Section:
+        """Return every score of two sets; those of pairs only where names agree."""
         made, real = self.hear(*generated), self.hear(*reference)
         out = _Collected(warnings)
         if self.settings.protocol == "audioldm_eval":
@@ -125,6 +128,7 @@ class Ears:
         )
 
     def hear(self, source: Path, clips: Sequence[Clip]) -> Heard:
+        """Return a set as this embedder hears it."""
         return hear(source, clips, self.embedder, self.reading, self.cache)
 
     @property
