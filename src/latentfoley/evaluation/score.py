@@ -152,7 +152,7 @@ def rate_score(name: str, hits: Values, *, caveat: str) -> Score:
         name=name,
         value=p,
         n=n,
-        interval=(max(0.0, low), min(1.0, high)),
+        interval=(max(0.0, min(low, p)), min(1.0, max(high, p))),  # rounding aside, as they are
         better="lower",
         caveat=caveat,
         unit="share of clips",
