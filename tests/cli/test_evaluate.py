@@ -27,6 +27,8 @@ def test_the_table_and_its_warnings(evaluate):
     assert "made (4) against real (4)" in end.out
     for name in ("silent clips", "FD", "KAD", "KL softmax"):
         assert name in end.out
+    assert "too few" in end.err
+    assert "too few clips" in end.out
     assert "CLAP score is left out: 4 clips have no caption" in end.err
 
 

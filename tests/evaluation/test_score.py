@@ -25,6 +25,12 @@ def test_the_interval_of_a_mean_covers_the_truth_nineteen_times_of_twenty():
     assert 0.88 <= covered <= 0.99
 
 
+def test_few_clips_have_no_interval_rather_than_a_narrow_one():
+    score = mean_of([1.0, 2.0])
+    assert score.interval is None
+    assert "too few" in score.caveat
+
+
 def test_the_same_seed_gives_the_same_interval():
     values = np.random.default_rng(0).normal(size=30)
     assert mean_of(values) == mean_of(values)

@@ -13,6 +13,7 @@ from latentfoley.evaluation.cache import Cache
 from latentfoley.evaluation.clips import Clip, list_clips, pairs
 from latentfoley.evaluation.hearing import hear_levels
 from latentfoley.evaluation.level import Levels
+from latentfoley.evaluation.score import FEWEST_CLIPS
 from latentfoley.evaluation.sections import Ears, Section, Settings, level_section, pair_section
 
 PROTOCOLS = ("latentfoley", "audioldm_eval")
@@ -69,6 +70,11 @@ def evaluate(generated: Path, reference: Path, settings: Settings) -> Evaluation
     real = list_clips(reference, limit=settings.limit)
     paired, warning = pairs(made, real)
     warnings = [warning] if warning else []
+    if min(len(made), len(real)) < FEWEST_CLIPS:
+        warnings.append(
+            f"{len(made)} generated and {len(real)} reference clips are too few: no score of them "
+            "says anything about others, and none has an interval"
+        )
     levels = _levels(generated, made, cache, "generated", warnings)
     _levels(reference, real, cache, "reference", warnings)
     sections = [level_section(levels, settings.bootstrap)]

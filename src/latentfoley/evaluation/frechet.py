@@ -59,14 +59,15 @@ def frechet_score(
     draws = _few_draws(bootstrap).draws(
         lambda i, j: _distance(one[i], other[j]), len(one), len(other)
     )
-    low, high = normal_spread(value, draws)
+    interval = normal_spread(value, draws)
+    bias = float(draws.mean()) - value if len(draws) else 0.0
     return Score(
         name=name,
         value=value,
         n=len(one),
-        interval=(max(0.0, low), high),
+        interval=interval and (max(0.0, interval[0]), interval[1]),
         better="lower",
-        caveat=_bias(one, other, float(draws.mean()) - value),
+        caveat=_bias(one, other, bias),
     )
 
 
@@ -185,7 +186,5 @@ def _extrapolate(one: Rows, other: Rows, steps: int, repeats: int, seed: int) ->
 def _bias(one: Rows, other: Rows, bias: float) -> str:
     n, width = min(len(one), len(other)), one.shape[1]
     rank = f" The covariances have rank {n - 1} of {width} at most." if n <= width else ""
-    return (
-        f"Biased upwards, more so with fewer clips: by about {max(0.0, bias):.3g} here, by the "
-        f"bootstrap; compare only at equal n.{rank}{few(n)}"
-    )
+    size = f", by about {bias:.3g} here, by the bootstrap" if bias > 0 else ""
+    return f"Biased upwards, more so with fewer clips{size}; compare only at equal n.{rank}{few(n)}"

@@ -36,12 +36,12 @@ def inception_score(logits: Rows, *, splits: int = 1, bootstrap: Bootstrap | Non
     value = _mean_over(log_p, parts)
     boot = bootstrap or Bootstrap()
     draws = boot.draws(lambda i: _mean_over(log_p[i], parts), len(rows))
-    low, high = spread(value, draws)
+    interval = spread(value, draws)
     return Score(
         name="IS" if splits == 1 else f"IS, {splits} splits",
         value=value,
         n=len(rows),
-        interval=(max(1.0, low), high),
+        interval=interval and (max(1.0, interval[0]), interval[1]),
         better="higher",
         caveat=f"At most {min(len(rows) // splits, rows.shape[1])} here, and biased downwards by "
         "few clips per part. Does not look at the reference: nonsense in clear classes scores "

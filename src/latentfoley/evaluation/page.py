@@ -17,7 +17,7 @@ from latentfoley.encoding import encode_audio
 from latentfoley.evaluation.clips import Clip
 from latentfoley.evaluation.evaluate import Evaluation
 from latentfoley.evaluation.reading import Reading
-from latentfoley.evaluation.report import headline, number, section_name
+from latentfoley.evaluation.report import headline, interval, number, section_name
 from latentfoley.evaluation.score import Score
 from latentfoley.evaluation.sections import Section
 
@@ -54,12 +54,11 @@ def _section(section: Section) -> str:
 
 
 def _row(score: Score) -> str:
-    low, high = score.interval
     drawn = "" if score.per_clip is None else histogram(score.per_clip)
     return (
         f"<tr><td>{escape(score.name)}<br><small>{_ARROWS[score.better]}</small>"
         f'<td class="n">{number(score.value)} <small>{escape(score.unit)}</small>'
-        f'<td class="n">{number(low)} … {number(high)}<br><small>{score.method}</small>'
+        f'<td class="n">{interval(score)}<br><small>{score.method}</small>'
         f'<td class="n">{score.n}<td>{drawn}<td><small>{escape(score.caveat)}</small></tr>'
     )
 

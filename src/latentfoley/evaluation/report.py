@@ -26,11 +26,10 @@ def table(evaluation: Evaluation) -> "Table":
         out.add_section()
         out.add_row(f"[bold]{escape(section_name(section))}[/]")
         for score in section.scores:
-            low, high = score.interval
             out.add_row(
                 escape(f"  {score.name} {_ARROWS[score.better]}"),
                 number(score.value),
-                f"{number(low)} … {number(high)}",
+                interval(score),
                 str(score.n),
                 escape(score.unit),
             )
@@ -52,6 +51,13 @@ def section_name(section: Section) -> str:
         return f"without an embedder · {reading}"
     classes = f" · {section.classes}" if section.classes else ""
     return f"{section.embedder} {section.weights_hash[:12]}{classes} · {reading}"
+
+
+def interval(score: Score) -> str:
+    """Return the interval of a score in words."""
+    if score.interval is None:
+        return "too few clips"
+    return " … ".join(number(end) for end in score.interval)
 
 
 def number(value: float) -> str:

@@ -19,6 +19,7 @@ Values = Float64[np.ndarray, "N"]
 Rows = Float64[np.ndarray, "N D"]
 Interval = tuple[float, float]
 
+FEWEST_CLIPS = 5  # below it resamples repeat so few clips that an interval would be a lie
 FEW_CLIPS = 500  # below it the order of two systems can be chance; our judgement, not a theorem
 _Z_95 = 1.959964
 
@@ -31,7 +32,7 @@ class Score:
         name: of the metric, for example "FD".
         value: finite; the unit stands in `unit`.
         n: rows of the generated set: clips or pairs; windows of clips where an embedder pools them.
-        interval: 95 %.
+        interval: 95 %; None below five clips, which say nothing about others.
         method: how the interval was made.
         better: which direction is good, "neither" for descriptions such as loudness.
         caveat: what a reader must know before comparing the value; never empty.
@@ -41,7 +42,7 @@ class Score:
     name: str
     value: float
     n: int
-    interval: Interval
+    interval: Interval | None
     better: Literal["lower", "higher", "neither"]
     caveat: str
     unit: str = ""
@@ -65,7 +66,7 @@ class Bootstrap:
     owners: tuple[Int64[np.ndarray, "N"], ...] = ()
 
     def draws(self, statistic: Callable[..., float], *counts: int) -> Values:
-        """Return the statistic of every resample.
+        """Return the statistic of every resample; none at all below five clips in a set.
 
         Args:
             statistic: takes one array of row indices per set.
@@ -75,6 +76,8 @@ class Bootstrap:
         members = [
             [np.flatnonzero(owner == clip) for clip in np.unique(owner)] for owner in self.owners
         ]
+        if min([len(rows) for rows in members] or counts) < FEWEST_CLIPS:
+            return np.empty(0)
 
         def pick() -> list[Int64[np.ndarray, "N"]]:
             if not members:
@@ -93,18 +96,22 @@ def _resample(rng: np.random.Generator, n: int) -> Int64[np.ndarray, "N"]:
     return rows
 
 
-def spread(value: float, draws: Values) -> Interval:
+def spread(value: float, draws: Values) -> Interval | None:
     """Return the middle 95 % of the draws, moved so that their mean falls on `value`.
 
     Resamples repeat clips, which biases whatever depends on n; the move takes that out and leaves
     the spread. For a mean it changes next to nothing.
     """
+    if len(draws) == 0:
+        return None
     low, high = np.quantile(draws, [0.025, 0.975]) + (value - draws.mean())
     return float(min(low, value)), float(max(high, value))
 
 
-def normal_spread(value: float, draws: Values) -> Interval:
+def normal_spread(value: float, draws: Values) -> Interval | None:
     """Return value ± 1.96 standard deviations of the draws; a few dozen draws are enough."""
+    if len(draws) == 0:
+        return None
     half = _Z_95 * float(draws.std(ddof=1))
     return value - half, value + half
 
@@ -165,6 +172,8 @@ def few(n: int) -> str:
     """Return the sentence, beginning with a space, that small sets get; "" for large ones."""
     if n >= FEW_CLIPS:
         return ""
+    if n < FEWEST_CLIPS:
+        return f" {n} clips are too few to say anything about others like them."
     return f" {n} clips are few: look at the interval before you compare."
 
 
