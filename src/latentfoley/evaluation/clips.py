@@ -58,8 +58,9 @@ def pairs(generated: Sequence[Clip], reference: Sequence[Clip]) -> tuple[bool, s
     if made == real:
         return True, ""
     return False, (
-        f"the names differ ({len(made & real)} of {len(made)} generated clips have a reference of "
-        "their name): scores of pairs (KL, audio-audio similarity) are left out"
+        f"the names differ ({len(made & real)} are in both, {len(made - real)} only generated, "
+        f"{len(real - made)} only reference): scores of pairs (KL, audio-audio similarity) are "
+        "left out"
     )
 
 
