@@ -1,0 +1,1 @@
+"""Scores of generated sounds, each with its n, its interval and what to beware of."""

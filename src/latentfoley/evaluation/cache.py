@@ -1,0 +1,74 @@
+"""Features kept from run to run, by what they were computed from and never by where it lay."""
+
+import io
+import json
+import os
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from latentfoley.encoding import write_atomically
+
+Arrays = dict[str, np.ndarray]
+
+_VERSION = 1  # to be raised when the same embedder begins to compute other features
+
+
+class Cache:
+    """A folder of small files named by their key; `None` keeps nothing."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def get(self, key: str) -> Arrays | None:
+        """Return what was put under a key; None for nothing, also where the file is damaged."""
+        if self.folder is None:
+            return None
+        try:
+            with np.load(io.BytesIO(self._path(key).read_bytes()), allow_pickle=False) as found:
+                return {name: found[name] for name in found.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def put(self, key: str, arrays: Arrays) -> None:
+        """Keep arrays under a key; a cache that cannot be written to is no error."""
+        if self.folder is None:
+            return
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        try:
+            write_atomically(self._path(key), buffer.getvalue())
+        except OSError:
+            self.folder = None
+
+    def _path(self, key: str) -> Path:
+        assert self.folder is not None
+        return self.folder / key[:2] / f"{key}.npz"
+
+
+def default_folder() -> Path:
+    """Return where the cache lies unless told otherwise: `$XDG_CACHE_HOME/latentfoley/features`."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "latentfoley" / "features"
+
+
+def cache_key(content: str, what: str, weights_hash: str, rules: dict[str, str | int]) -> str:
+    """Return the key of one file's features: its content, who listens, and how it is read.
+
+    Example:
+        >>> cache_key("a", "clap", "b", {}) == cache_key("a", "clap", "c", {})
+        False
+    """
+    record = [_VERSION, content, what, weights_hash, sorted(rules.items())]
+    return sha256(json.dumps(record).encode()).hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of the bytes of a file, hexadecimal."""
+    with path.open("rb") as file:
+        digest = sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""A folder or a manifest → the clips of a set, with captions; and which clips belong together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from latentfoley.data.manifest import read_manifest
+from latentfoley.errors import AudioFileError, InputError, nearest_files
+from latentfoley.provenance import read_provenance
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One file of a set.
+
+    Attributes:
+        key: its path within the set without suffix; clips of two sets with equal keys are a pair.
+        path: where it lies.
+        caption: of the manifest, else the prompt it was generated from, else "".
+    """
+
+    key: str
+    path: Path
+    caption: str
+
+
+def list_clips(source: Path, *, limit: int | None = None) -> list[Clip]:
+    """Return the clips of a folder (searched through) or of a JSONL manifest, sorted by key.
+
+    Args:
+        source: a folder, or a manifest whose paths are relative to its own folder.
+        limit: keep the first so many; None keeps all.
+
+    Raises:
+        InputError: there is no such place, it holds no or one recording, or two of the same name.
+        RecipeError: a manifest that does not hold together.
+        AudioFileError: files that cannot be read; all of them are named.
+    """
+    if limit is not None and limit < 2:
+        raise InputError(f"a limit of {limit} clips; allowed: 2 or more")
+    if source.is_dir():
+        clips = _from_folder(source)
+    elif source.is_file():
+        clips = _from_manifest(source)
+    else:
+        raise InputError(f"there is no folder or manifest '{source}'.{nearest_files(source)}")
+    clips = sorted(clips, key=lambda clip: clip.key)[:limit]
+    _require_set(source, clips)
+    return clips
+
+
+def pairs(generated: Sequence[Clip], reference: Sequence[Clip]) -> tuple[bool, str]:
+    """Return whether both sets have the same keys, and if not, a sentence about it."""
+    made, real = ({clip.key for clip in clips} for clips in (generated, reference))
+    if made == real:
+        return True, ""
+    return False, (
+        f"the names differ ({len(made & real)} are in both, {len(made - real)} only generated, "
+        f"{len(real - made)} only reference): scores of pairs (KL, audio-audio similarity) are "
+        "left out"
+    )
+
+
+def _from_folder(folder: Path) -> list[Clip]:
+    files = [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    ]
+    clips, broken = [], []
+    for file in files:
+        try:
+            made = read_provenance(file)
+        except AudioFileError as error:
+            broken.append(str(error))
+            continue
+        key = file.relative_to(folder).with_suffix("").as_posix()
+        clips.append(Clip(key, file, (made.prompt or "") if made else ""))
+    require_readable(folder, broken)
+    return clips
+
+
+def _from_manifest(path: Path) -> list[Clip]:
+    return [
+        Clip(
+            Path(entry.path).with_suffix("").as_posix(),
+            path.parent / entry.path,
+            entry.captions[0] if entry.captions else "",
+        )
+        for entry in read_manifest(path)
+    ]
+
+
+def require_readable(source: Path, broken: Sequence[str]) -> None:
+    """Refuse a set with files that cannot be read, naming the first ten.
+
+    Raises:
+        AudioFileError: there is one.
+    """
+    if broken:
+        more = f"\n… and {len(broken) - 10} more" if len(broken) > 10 else ""
+        raise AudioFileError(
+            f"{len(broken)} of the files of '{source}' cannot be read; a score without them would "
+            "be of another set:\n" + "\n".join(broken[:10]) + more
+        )
+
+
+def _require_set(source: Path, clips: Sequence[Clip]) -> None:
+    if len(clips) < 2:
+        found = "one recording" if clips else "no recordings"
+        raise InputError(
+            f"'{source}' holds {found}; a set has two or more of {', '.join(SUFFIXES)}"
+        )
+    for one, other in pairwise(clips):
+        if one.key == other.key:
+            raise InputError(f"'{one.path}' and '{other.path}' have the same name: which counts?")

@@ -1,0 +1,106 @@
+"""Sound → features: the ears of a score. One protocol, three built in, more by entry points.
+
+A package adds its own under the entry-point group `latentfoley.embedders`: a function that takes
+the path after "=" (None without one) and returns an `Embedder`. Nothing is ever downloaded.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from latentfoley.errors import InputError, nearest
+from latentfoley.evaluation.reading import Reading
+
+GROUP = "latentfoley.embedders"
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What an embedder hears in one clip.
+
+    Attributes:
+        windows: one row per window of the clip, one or more.
+        logits: of the classes the embedder knows; None where it knows none.
+    """
+
+    windows: Float64[np.ndarray, "W D"]
+    logits: Float64[np.ndarray, "K"] | None = None
+
+
+class Embedder(Protocol):
+    """Anything that turns sounds into features, the same ones for the same sound."""
+
+    @property
+    def name(self) -> str:
+        """A short name, for tables: "cnn14-16k"."""
+
+    @property
+    def weights_hash(self) -> str:
+        """SHA-256 of the weights, hexadecimal; two embedders that differ never share one."""
+
+    @property
+    def reading(self) -> Reading:
+        """How files are read for it."""
+
+    @property
+    def pooled(self) -> bool:
+        """Whether sets are made of windows (VGGish) instead of one mean per clip."""
+
+    @property
+    def classes(self) -> str:
+        """What the logits stand for, for tables; "" where there are none."""
+
+    def embed(self, waveform: Float32[np.ndarray, "N"]) -> Features:
+        """Return the features of a sound read by `reading`."""
+
+
+class TextEmbedder(Embedder, Protocol):
+    """An embedder that puts texts into the same space."""
+
+    def embed_texts(self, texts: list[str]) -> Float64[np.ndarray, "B D"]:
+        """Return one row per text."""
+
+
+Factory = Callable[[Path | None], Embedder]
+
+
+def find_embedder(spec: str) -> Embedder:
+    """Return the embedder that "NAME" or "NAME=PATH" stands for.
+
+    Built in: `clap` (PATH is a model folder; the embedded `tiny` without one), `cnn14-16k`,
+    `cnn14-32k` and `vggish` (PATH is the published weight file).
+
+    Raises:
+        InputError: no embedder of that name, or one that needs a path and got none.
+        ModelError: the path does not hold its weights.
+    """
+    name, _, path = spec.partition("=")
+    factories = _factories()
+    if name not in factories:
+        raise InputError(f"there is no embedder '{name}'; {nearest(name, factories)}")
+    return factories[name](Path(path).expanduser() if path else None)
+
+
+def _factories() -> dict[str, Factory]:
+    from latentfoley.evaluation.embedders import clap, cnn14, vggish
+
+    found: dict[str, Factory] = {
+        "clap": clap.load,
+        "cnn14-16k": cnn14.load_16k,
+        "cnn14-32k": cnn14.load_32k,
+        "vggish": vggish.load,
+    }
+    for point in entry_points(group=GROUP):
+        if point.name not in found:  # a package cannot replace what the tables here mean
+            found[point.name] = _late(point)
+    return found
+
+
+def _late(point: EntryPoint) -> Factory:
+    """Return a factory that imports the package only when it is asked for."""
+    return lambda path: cast(Factory, point.load())(path)

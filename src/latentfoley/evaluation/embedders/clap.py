@@ -1,0 +1,75 @@
+"""CLAP as an embedder: any model folder with an audio tower; the embedded `tiny` without one.
+
+CLAP knows no classes. Its logits here are zero-shot: cosines to the names of ten everyday sounds
+over a temperature, so that KL and IS can be computed offline. They compare runs of one project;
+they are no PANNs and belong in no table beside them.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64
+
+from latentfoley.clap import AudioTower, TextTower
+from latentfoley.evaluation.embedders import Features
+from latentfoley.evaluation.reading import Reading
+from latentfoley.loading import find_folder
+
+CLASSES = (
+    "a dog barking", "a rooster crowing", "rain", "sea waves", "a crackling fire",
+    "a crying baby", "a person sneezing", "a ticking clock", "a helicopter", "a chainsaw",
+)  # fmt: skip
+TEMPERATURE = 0.07  # where CLIP and CLAP begin training
+
+
+@dataclass(frozen=True, eq=False)
+class ClapEmbedder:
+    """Both towers of a CLAP; a clip longer than its window is the mean of its windows."""
+
+    name: str
+    weights_hash: str
+    audio: AudioTower
+    text: TextTower
+    class_texts: Float64[np.ndarray, "K D"]
+    pooled: bool = False
+    classes: str = f"zero-shot, {len(CLASSES)} names"
+
+    @property
+    def reading(self) -> Reading:
+        """Rules of reading: ours, at the rate of the tower, which repeats short sounds."""
+        return Reading(sample_rate=self.audio.front_end.sample_rate)
+
+    def embed(self, waveform: Float32[np.ndarray, "N"]) -> Features:
+        """Return one unit row, and the zero-shot logits."""
+        E = self.audio.embed(waveform, self.audio.front_end.sample_rate).double().cpu().numpy()
+        return Features(E[None], self.class_texts @ E / TEMPERATURE)
+
+    def embed_texts(self, texts: list[str]) -> Float64[np.ndarray, "B D"]:
+        """Return one unit row per text."""
+        return _rows(self.text, texts)
+
+
+def load(path: Path | None) -> ClapEmbedder:
+    """Return the CLAP of a model folder, of `tiny` where there is no path."""
+    folder = find_folder("tiny" if path is None else str(path))
+    audio, text = AudioTower.load(folder), TextTower.load(folder)
+    name = f"clap ({'tiny' if path is None else path.name})"
+    return ClapEmbedder(name, _hash(folder), audio, text, _rows(text, list(CLASSES)))
+
+
+@torch.no_grad()
+def _rows(text: TextTower, texts: list[str]) -> Float64[np.ndarray, "B D"]:
+    return np.asarray(text.embed(texts).double().cpu().numpy())
+
+
+def _hash(folder: Path) -> str:
+    """Return a hash of both towers, their front end, the tokenizer and the class names."""
+    digest = sha256(repr((CLASSES, TEMPERATURE)).encode())
+    for part in ("audio_encoder", "feature_extractor", "text_encoder", "tokenizer"):
+        for file in sorted((folder / part).glob("*")):
+            digest.update(f"{part}/{file.name}".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""Two sets of clips → every score that can be computed, and warnings about those that cannot.
+
+This file decides which metrics apply; what they are stands in their own files.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from latentfoley.errors import InputError, nearest
+from latentfoley.evaluation.cache import Cache
+from latentfoley.evaluation.clips import Clip, list_clips, pairs
+from latentfoley.evaluation.hearing import hear_levels
+from latentfoley.evaluation.level import Levels
+from latentfoley.evaluation.score import FEWEST_CLIPS
+from latentfoley.evaluation.sections import Ears, Section, Settings, level_section, pair_section
+
+PROTOCOLS = ("latentfoley", "audioldm_eval")
+_TOOL_EMBEDDERS = ("cnn14-16k", "cnn14-32k", "vggish")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that a table, a JSON file or a page shows."""
+
+    generated: str
+    reference: str
+    protocol: str
+    n_generated: int
+    n_reference: int
+    sections: tuple[Section, ...]
+    warnings: tuple[str, ...]
+    clips: tuple[Clip, ...] = field(repr=False)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return plain JSON values; scores per clip are keyed by the clip."""
+        record = asdict(replace(self, sections=(), clips=()))
+        del record["clips"]
+        record["sections"] = [self._section(section) for section in self.sections]
+        return record
+
+    def _section(self, section: Section) -> dict[str, Any]:
+        plain = asdict(section)
+        for score in plain["scores"]:
+            values = score.pop("per_clip")
+            if values is not None and len(values) == len(self.clips):
+                keys = [clip.key for clip in self.clips]
+                score["per_clip"] = dict(zip(keys, values.tolist(), strict=True))
+        return plain
+
+
+def evaluate(generated: Path, reference: Path, settings: Settings) -> Evaluation:
+    """Compare a set of generated clips with a set of real ones.
+
+    Args:
+        generated: folder or manifest.
+        reference: the same; clips of equal names are pairs.
+        settings: what to compute.
+
+    Raises:
+        InputError: a set with fewer than two clips, a set of silence, an unknown embedder or
+            protocol.
+        AudioFileError: files that cannot be read.
+        ModelError: weights that are not those of the embedder.
+    """
+    _require_protocol(settings)
+    cache = Cache(settings.cache)
+    made = list_clips(generated, limit=settings.limit)
+    real = list_clips(reference, limit=settings.limit)
+    paired, warning = pairs(made, real)
+    warnings = [warning] if warning else []
+    if min(len(made), len(real)) < FEWEST_CLIPS:
+        warnings.append(
+            f"{len(made)} generated and {len(real)} reference clips are too few: no score of them "
+            "says anything about others, and none has an interval"
+        )
+    levels = _levels(generated, made, cache, "generated", warnings)
+    _levels(reference, real, cache, "reference", warnings)
+    sections = [level_section(levels, settings.bootstrap)]
+    for spec in settings.embedders:
+        sections.append(Ears(spec, settings, cache).section(
+            (generated, made), (reference, real), paired=paired, warnings=warnings
+        ))  # fmt: skip
+    if settings.reconstruction:
+        sections.append(pair_section(made, real, paired, settings.bootstrap))
+    return Evaluation(
+        str(generated), str(reference), settings.protocol, len(made), len(real),
+        tuple(sections), tuple(warnings), tuple(made),
+    )  # fmt: skip
+
+
+def _require_protocol(settings: Settings) -> None:
+    if settings.protocol not in PROTOCOLS:
+        raise InputError(
+            f"there is no protocol '{settings.protocol}'; {nearest(settings.protocol, PROTOCOLS)}"
+        )
+    for spec in settings.embedders:
+        name = spec.partition("=")[0]
+        if settings.protocol == "audioldm_eval" and name not in _TOOL_EMBEDDERS:
+            raise InputError(
+                f"audioldm_eval has no embedder '{name}'; {nearest(name, _TOOL_EMBEDDERS)}"
+            )
+
+
+def _levels(
+    source: Path, clips: Sequence[Clip], cache: Cache, what: str, warnings: list[str]
+) -> list[Levels]:
+    """Measure a set; refuse one of silence, warn of one with silence in it."""
+    levels = hear_levels(source, clips, cache)
+    n_silent = sum(level.silent for level in levels)
+    if n_silent == len(levels):
+        raise InputError(
+            f"all {len(levels)} {what} clips in '{source}' are silent (below -60 dBFS)"
+        )
+    if n_silent:
+        warnings.append(
+            f"{n_silent} of {len(levels)} {what} clips are silent (below -60 dBFS): distances "
+            "between sets can be fooled by silence"
+        )
+    return levels

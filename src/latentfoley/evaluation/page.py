@@ -1,0 +1,128 @@
+"""An evaluation as one HTML file: scores, distributions, the best and worst clips to hear and see.
+
+Nothing outside the file is needed: sounds, pictures and style are inside. Names and captions come
+from files that anyone can have written, and are escaped.
+"""
+
+import base64
+import tempfile
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from latentfoley.config import MelConfig
+from latentfoley.encoding import encode_audio
+from latentfoley.evaluation.clips import Clip
+from latentfoley.evaluation.evaluate import Evaluation
+from latentfoley.evaluation.reading import Reading
+from latentfoley.evaluation.report import headline, interval, number, section_name
+from latentfoley.evaluation.score import Score
+from latentfoley.evaluation.sections import Section
+
+_SHOWN = 4  # best clips, and as many worst
+_BARS = 24
+_MAX_SHOWN_S = 30.0
+_RATE = 16_000
+_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em}
+table{border-collapse:collapse;width:100%}td,th{padding:.3em .6em;text-align:left}
+td,th{vertical-align:top}
+tr{border-bottom:1px solid #ccc}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}
+.warn{background:#fff3cd;color:#000;padding:.6em 1em}small{color:#666}img{max-width:100%}
+.clips{display:grid;grid-template-columns:repeat(auto-fit,minmax(20em,1fr));gap:1em}
+svg{width:16em;height:5em}audio{width:100%}"""
+_ARROWS = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
+
+
+def page(evaluation: Evaluation) -> str:
+    """Return the report as HTML; reads the shown clips again."""
+    warnings = "".join(f'<p class="warn">{escape(text)}</p>' for text in evaluation.warnings)
+    title = escape(headline(evaluation))
+    sections = "".join(_section(section) for section in evaluation.sections)
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f"<title>{title}</title><style>{_STYLE}</style><h1>Evaluation</h1><p>{title}</p>"
+        f"{warnings}{sections}{_clips(evaluation)}</html>\n"
+    )
+
+
+def _section(section: Section) -> str:
+    rows = "".join(_row(score) for score in section.scores)
+    head = "<tr><th>score<th>value<th>95 %<th>n<th>clips<th>beware</tr>"
+    return f"<h2>{escape(section_name(section))}</h2><table>{head}{rows}</table>"
+
+
+def _row(score: Score) -> str:
+    drawn = "" if score.per_clip is None else histogram(score.per_clip)
+    return (
+        f"<tr><td>{escape(score.name)}<br><small>{_ARROWS[score.better]}</small>"
+        f'<td class="n">{number(score.value)} <small>{escape(score.unit)}</small>'
+        f'<td class="n">{interval(score)}<br><small>{score.method}</small>'
+        f'<td class="n">{score.n}<td>{drawn}<td><small>{escape(score.caveat)}</small></tr>'
+    )
+
+
+def histogram(values: Float64[np.ndarray, "N"]) -> str:
+    """Return how values are spread, as an SVG with its ends written below."""
+    counts, edges = np.histogram(values, bins=_BARS)
+    heights = 40 * counts / counts.max()
+    bars = "".join(
+        f'<rect x="{8 * k}" y="{40 - height:.1f}" width="7" height="{height:.1f}"/>'
+        for k, height in enumerate(heights)
+    )
+    return (
+        f'<svg viewBox="0 0 {8 * _BARS} 54" fill="#47a">{bars}'
+        f'<g font-size="10" fill="#666"><text y="52">{number(edges[0])}</text>'
+        f'<text x="{8 * _BARS}" y="52" text-anchor="end">{number(edges[-1])}</text></g></svg>'
+    )
+
+
+def _clips(evaluation: Evaluation) -> str:
+    score = _ranking(evaluation)
+    if score is None or score.per_clip is None:
+        return ""
+    order = np.argsort(score.per_clip if score.better == "lower" else -score.per_clip)
+    n_shown = min(_SHOWN, len(order) // 2)
+    parts = []
+    for name, chosen in (("Best", order[:n_shown]), ("Worst", order[::-1][:n_shown])):
+        cards = "".join(
+            _card(evaluation.clips[k], f"{score.name} {number(score.per_clip[k])}") for k in chosen
+        )
+        parts.append(f'<h2>{name} by {escape(score.name)}</h2><div class="clips">{cards}</div>')
+    return "".join(parts)
+
+
+def _ranking(evaluation: Evaluation) -> Score | None:
+    """Return the score that clips are ranked by: how well they fit their caption, else the set."""
+    scores = [score for section in evaluation.sections for score in section.scores]
+    for wanted in ("CLAP score", "FD per clip", "FAD per clip"):
+        for score in scores:
+            if score.name == wanted:
+                return score
+    return None
+
+
+def _card(clip: Clip, said: str) -> str:
+    waveform = Reading(sample_rate=_RATE).read(clip.path)[: round(_MAX_SHOWN_S * _RATE)]
+    sound = _base64(encode_audio(waveform, _RATE, suffix=".wav", provenance=None))
+    picture = _base64(_picture(clip, waveform))
+    return (
+        f"<div><b>{escape(clip.key)}</b><br>{escape(clip.caption)}<br><small>{escape(said)}</small>"
+        f'<audio controls preload="none" src="data:audio/wav;base64,{sound}"></audio>'
+        f'<img alt="waveform and log-mel" src="data:image/png;base64,{picture}">'
+        "</div>"
+    )
+
+
+def _picture(clip: Clip, waveform: np.ndarray) -> bytes:
+    from latentfoley.pictures import plot_clips
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.png"
+        plot_clips(path, [waveform], [clip.key], MelConfig())
+        return path.read_bytes()
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

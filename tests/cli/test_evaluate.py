@@ -1,0 +1,86 @@
+"""`latentfoley evaluate`: a table, JSON, a page; mistakes are answered before anything is made."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from signals import noise, tone
+
+
+@pytest.fixture
+def evaluate(run, tmp_path, micro_model_folder):
+    """Return a function that evaluates `made` against `real` with the micro CLAP, quickly."""
+    for folder, seed in (("made", 0), ("real", 9)):
+        (tmp_path / folder).mkdir()
+        for k in range(4):
+            sound = noise(0.5, seed=seed + k) if k % 2 else tone(300 * (k + 1), 0.5)
+            soundfile.write(tmp_path / folder / f"{k}.wav", sound, 16_000)
+    quickly = ("--resamples", 20, "--cache", "cache", "--embedder", f"clap={micro_model_folder}")
+    return lambda *words: run("evaluate", "made", "real", *quickly, *words)
+
+
+def test_the_table_and_its_warnings(evaluate):
+    end = evaluate()
+    assert end.code == 0, end
+    assert "made (4) against real (4)" in end.out
+    for name in ("silent clips", "FD", "KAD", "KL softmax"):
+        assert name in end.out
+    assert "too few" in end.err
+    assert "too few clips" in end.out
+    assert "CLAP score is left out: 4 clips have no caption" in end.err
+
+
+def test_json_on_stdout_is_json_alone(evaluate):
+    end = evaluate("--json", "-")
+    assert end.code == 0
+    assert json.loads(end.out)["n_generated"] == 4
+
+
+def test_files(evaluate, tmp_path):
+    assert evaluate("--json", "o/scores.json", "--html", "o/page.html").code == 0
+    assert json.loads((tmp_path / "o/scores.json").read_text())["protocol"] == "latentfoley"
+    assert (tmp_path / "o/page.html").read_text().startswith("<!doctype html>")
+
+
+def test_generated_files_are_scored_against_the_prompts_they_carry(run, generate, evaluate):
+    assert generate("rain", "a dog", "--out", "rained").code == 0
+    end = evaluate()
+    assert "no caption" in end.err
+    end = run("evaluate", "rained", "real", "--resamples", 20, "--no-cache")
+    assert end.code == 0, end
+    assert "CLAP score" in end.out
+    assert "names differ" in end.err
+
+
+class TestMistakes:
+    def test_an_empty_folder(self, evaluate, run, refused, tmp_path):
+        (tmp_path / "none").mkdir()
+        refused(run, "evaluate", "none", "real", says="'none' holds no recordings")
+
+    def test_one_clip(self, evaluate, run, refused, tmp_path):
+        (tmp_path / "one").mkdir()
+        soundfile.write(tmp_path / "one/a.wav", noise(), 16_000)
+        refused(run, "evaluate", "made", "one", says="'one' holds one recording")
+
+    def test_a_file_that_cannot_be_read(self, evaluate, run, refused, tmp_path):
+        (tmp_path / "made/9.wav").write_bytes(b"not a recording")
+        refused(run, "evaluate", "made", "real", says=["1 of the files of 'made'", "9.wav"])
+
+    def test_silence(self, evaluate, run, refused, tmp_path):
+        for k in range(4):
+            soundfile.write(tmp_path / f"real/{k}.wav", np.zeros(8000), 16_000)
+        refused(run, "evaluate", "made", "real", "--no-cache", says="all 4 reference clips")
+
+    def test_a_mistyped_embedder(self, evaluate, run, refused):
+        words = ("evaluate", "made", "real", "--no-cache", "--embedder", "vgish=x")
+        refused(run, *words, says="Did you mean 'vggish'?")
+
+    def test_weights_that_were_not_given(self, evaluate, run, refused):
+        words = ("evaluate", "made", "real", "--no-cache", "--embedder", "cnn14-16k")
+        refused(run, *words, says="Cnn14_16k_mAP=0.438.pth; nothing is downloaded")
+
+    def test_a_mistyped_protocol(self, evaluate, run, refused):
+        words = ("evaluate", "made", "real", "--no-cache", "--protocol", "audioldm")
+        refused(run, *words, says="Did you mean 'audioldm_eval'?")
