@@ -15,6 +15,7 @@ from latentfoley.samplers import SAMPLERS, SPACINGS
 COMMANDS = [
     [],
     ["generate"],
+    ["evaluate"],
     ["info"],
     ["doctor"],
     ["data"],
