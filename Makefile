@@ -39,8 +39,7 @@ tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, fro
 	$(BIN)/latentfoley train vae recipes/tiny/vae-2.toml
 	$(BIN)/latentfoley train clap recipes/tiny/clap-1.toml
 	$(BIN)/latentfoley train clap recipes/tiny/clap-2.toml
-	$(BIN)/latentfoley train vocoder recipes/tiny/vocoder-1.toml
-	$(BIN)/latentfoley train vocoder recipes/tiny/vocoder-2.toml
+	$(BIN)/latentfoley train vocoder recipes/tiny/vocoder.toml
 	$(BIN)/latentfoley train diffusion recipes/tiny/diffusion.toml
 	$(BIN)/latentfoley train export runs/tiny runs/tiny/model --half --phase-iterations 16
 
