@@ -60,7 +60,7 @@ class GenerationRequest(BaseModel):
     negative_prompt: str = ""
     duration_s: float = 5.0
     steps: int = 25
-    guidance: float = 3.0
+    guidance: float = 4.5
     sampler: str = "dpm++"
     spacing: str | None = None
     eta: float = 0.0

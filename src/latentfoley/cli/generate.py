@@ -42,7 +42,7 @@ def generate(
     negative_prompt: Annotated[str, Option(help="What to steer away from.")] = "",
     duration: Annotated[float, Option(help="Seconds per clip, 0.1 to 120.")] = 5.0,
     steps: Annotated[int, Option(help="Denoising steps, 1 to 1000.")] = 25,
-    guidance: Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")] = 3.0,
+    guidance: Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")] = 4.5,
     sampler: Annotated[
         str, Option(help="ddim, ddpm, dpm++, dpm++sde, unipc, euler or heun.")
     ] = "dpm++",
