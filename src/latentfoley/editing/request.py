@@ -1,0 +1,100 @@
+"""What can be done to a recording: one frozen, validated object for all kinds of edit."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, get_args
+
+from pydantic import model_validator
+
+from latentfoley.errors import nearest
+from latentfoley.provenance import EditKind
+from latentfoley.request import Prompt, SamplingRequest
+
+Settings = Mapping[str, Any]
+
+SETTINGS: Mapping[str, Settings] = {
+    "transfer": {"strength": 0.5, "source_prompt": "", "invert": False},
+    "vary": {"strength": 0.5, "invert": False},
+}
+"""The settings that each kind of edit takes, and their defaults."""
+
+_NEEDS_PROMPT = ("transfer",)
+
+
+class EditRequest(SamplingRequest):
+    """A recording to edit. Without a prompt the model is guided by the recording itself.
+
+    Attributes:
+        kind: what to do, a name in `SETTINGS`, which lists the settings it takes.
+        source: the recording.
+        strength: of a transfer or variation: how deep into noise, 0 (the recording as the model
+            hears it) … 1 (nothing of it is left).
+        source_prompt: of a transfer: what the recording is; guidance leads away from it.
+        invert: of a transfer or variation: trace the recording back to the noise that it would
+            come from, instead of adding noise at random; keeps more of its structure.
+    """
+
+    kind: EditKind
+    source: Path
+    strength: float = 0.0
+    source_prompt: str = ""
+    invert: bool = False
+
+    @classmethod
+    def build(  # type: ignore[override]
+        cls,
+        kind: str,
+        source: str | Path,
+        prompt: Prompt | Sequence[Prompt] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Return a validated request.
+
+        Raises:
+            InputError: what was given, what is allowed and, for names, the nearest match.
+        """
+        return super().build(prompt, kind=kind, source=Path(source), **options)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Refuse settings of other kinds of edit, and add this one's defaults."""
+        kind = values.get("kind")
+        if kind not in get_args(EditKind):
+            raise ValueError(f"unknown edit {kind!r}; {nearest(str(kind), get_args(EditKind))}")
+        takes = SETTINGS[str(kind)]
+        every = {name for settings in SETTINGS.values() for name in settings}
+        for name in values:
+            if name in every and name not in takes:
+                raise ValueError(f"{name} is no setting of {kind}; {nearest(name, takes)}")
+        return {**takes, **values}
+
+    @model_validator(mode="after")
+    def _check_edit(self) -> Self:
+        if self.kind in _NEEDS_PROMPT and not self.prompts and self.like is None:
+            raise ValueError(f"{self.kind} needs a prompt, or a recording to be like")
+        if self.source_prompt and self.negative_prompt:
+            raise ValueError("give a source prompt or a negative prompt: both say what to leave")
+        return self
+
+    @property
+    def guide(self) -> Path | None:
+        """The recording whose embedding takes the place of a text's: by default the source."""
+        return None if self.prompts else self.like or self.source
+
+    @property
+    def away(self) -> str:
+        """The text that guidance leads away from."""
+        return self.source_prompt or self.negative_prompt
+
+    def options(self) -> tuple[tuple[str, str], ...]:
+        """Return the settings as options of the command line, for the provenance."""
+        pairs: list[tuple[str, str]] = []
+        for name in SETTINGS[self.kind]:
+            value = getattr(self, name)
+            option = "--" + name.removesuffix("_s").removesuffix("_hz").replace("_", "-")
+            if isinstance(value, bool):
+                pairs += [(option, "")] if value else []
+            elif value not in (None, ""):
+                pairs.append((option, str(value)))
+        return tuple(pairs)
