@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from latentfoley import __version__
-from latentfoley.cli import doctor, generate, info, train
+from latentfoley.cli import doctor, edit, generate, info, train
 from latentfoley.errors import LatentFoleyError, UserError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("generate")(generate.generate)
+app.command("edit")(edit.edit)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
 app.add_typer(train.app, name="train")
