@@ -33,7 +33,7 @@ from latentfoley.errors import AudioFileError, InputError, nearest
 SCHEMA_VERSION: Final = 1
 PROGRAM: Final = "latentfoley"
 
-EditKind = Literal["transfer", "vary"]
+EditKind = Literal["transfer", "vary", "inpaint", "extend"]
 Kind = Literal["generation"] | EditKind
 
 

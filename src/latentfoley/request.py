@@ -168,6 +168,9 @@ class GenerationRequest(SamplingRequest):
 RANGES: dict[str, tuple[float, float]] = {
     "duration_s": (MIN_DURATION_S, MAX_DURATION_S),
     "strength": (0, 1),
+    "repeats": (1, 20),
+    "before_s": (0, 3600),
+    "after_s": (0, 3600),
     "steps": (1, MAX_STEPS),
     "guidance": (0, MAX_GUIDANCE),
     "eta": (0, 1),

@@ -15,6 +15,9 @@ EDITS = [
     ("transfer", "in.wav", "-1 dog", "--source-prompt", "the sea", "--invert"),
     ("transfer", "in.wav", "--like", "tone.wav", "--sampler", "ddim", "--eta", 0.3),
     ("vary", "in.wav", "--seed", 3, "--candidates", 2),
+    ("inpaint", "in.wav", "rain", "--from", 0.1, "--from", 0.2, "--to", 0.15, "--to", 0.3),
+    ("inpaint", "in.wav", "rain", "--band", "2000:8000", "--repeats", 2),
+    ("extend", "in.wav", "--after", 0.3, "--before", 0.1),
 ]
 
 
@@ -117,6 +120,27 @@ class TestRefused:
                 "source_prompt is no setting of vary; allowed: strength, invert",
             ),
             (("vary", "in.wav", "rain", "--like", "tone.wav"), "and not both"),
+            (("inpaint", "in.wav", "rain"), "inpaint needs spans, bands or both"),
+            (
+                ("inpaint", "in.wav", "rain", "--from", 1),
+                "every span needs both --from and --to, got 1 --from and 0 --to",
+            ),
+            (
+                ("inpaint", "in.wav", "rain", "--from", 0.2, "--to", 0.1),
+                "spans: 0.2 to 0.1 s is reversed, empty or below 0; did you mean 0.1 to 0.2 s?",
+            ),
+            (
+                ("inpaint", "in.wav", "rain", "--from", 0.2, "--to", 1),
+                "'in.wav' is 0.3 s long; allowed: 0 to 0.3 s. Did you mean 0.2 to 0.3?",
+            ),
+            (
+                ("inpaint", "in.wav", "rain", "--band", "2k:8k"),
+                "a --band is two numbers in Hz like 2000:8000, got '2k:8k'",
+            ),
+            (
+                ("inpaint", "in.wav", "rain", "--band", "2000:20000"),
+                "hears up to 8000 Hz; allowed: 0 to 8000 Hz. Did you mean 2000 to 8000?",
+            ),
         ],
     )
     def test_what_is_allowed_is_named(self, edit, refused, words, says):

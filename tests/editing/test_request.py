@@ -9,14 +9,15 @@ from latentfoley.editing.request import SETTINGS
 from latentfoley.errors import InputError
 
 build = EditRequest.build
+NEEDED = {"inpaint": {"spans": ((0, 1),)}, "extend": {"after_s": 1}}
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_every_kind_has_defaults(kind):
-    request = build(kind, "a.wav", "rain")
+    request = build(kind, "a.wav", "rain", **NEEDED.get(kind, {}))
     assert (request.kind, request.source) == (kind, Path("a.wav"))
     for name, value in SETTINGS[kind].items():
-        assert getattr(request, name) == value
+        assert name in NEEDED.get(kind, {}) or getattr(request, name) == value
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,14 @@ def test_every_kind_has_defaults(kind):
 def test_what_is_not_allowed(kind, options, message):
     with pytest.raises(InputError, match=message):
         build(kind, "a.wav", "rain", **options)
+
+
+def test_spans_and_bands_as_words_of_the_command_line():
+    request = build("inpaint", "a.wav", spans=[(1.2, 2), (3, 4.5)], bands=[(100, 2000.5)])
+    assert request.options() == (
+        *(("--from", "1.2"), ("--to", "2.0"), ("--from", "3.0"), ("--to", "4.5")),
+        *(("--band", "100.0:2000.5"), ("--repeats", "1")),
+    )
 
 
 def test_a_transfer_has_to_be_told_to_what():

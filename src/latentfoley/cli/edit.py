@@ -1,11 +1,12 @@
 """`latentfoley edit`: a recording → files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from latentfoley.cli.output import clip_paths, deliver, interruptible, progress_bar, require_place
+from latentfoley.errors import InputError
 
 if TYPE_CHECKING:
     from latentfoley.editing import EditRequest
@@ -14,7 +15,7 @@ Option = typer.Option
 
 
 def edit(
-    kind: Annotated[str, typer.Argument(help="transfer or vary.")],
+    kind: Annotated[str, typer.Argument(help="transfer, vary, inpaint or extend.")],
     source: Annotated[Path, typer.Argument(help="The recording to edit.")],
     prompts: Annotated[
         list[str] | None,
@@ -33,6 +34,20 @@ def edit(
     invert: Annotated[
         bool | None,
         Option("--invert", help="transfer, vary: start from the recording's own noise."),
+    ] = None,
+    from_: Annotated[
+        list[float] | None, Option("--from", help="inpaint: where a span begins, in seconds.")
+    ] = None,
+    to: Annotated[
+        list[float] | None, Option("--to", help="inpaint: where it ends; once for every --from.")
+    ] = None,
+    band: Annotated[
+        list[str] | None, Option("--band", help="inpaint: a band in Hz, for example 2000:8000.")
+    ] = None,
+    before: Annotated[float | None, Option(help="extend: seconds to add at the start.")] = None,
+    after: Annotated[float | None, Option(help="extend: seconds to add at the end.")] = None,
+    repeats: Annotated[
+        int | None, Option(help="inpaint, extend: walks of every step, 1 to 20. [default: 1]")
     ] = None,
     like: Annotated[Path | None, Option(help="Be like this recording, instead of a text.")] = None,
     negative_prompt: Annotated[str, Option(help="What to steer away from.")] = "",
@@ -64,7 +79,16 @@ def edit(
     """
     from latentfoley.editing import EditRequest, prepare
 
-    settings = {"strength": strength, "source_prompt": source_prompt, "invert": invert}
+    settings = {
+        "strength": strength,
+        "source_prompt": source_prompt,
+        "invert": invert,
+        "spans": _spans(from_, to),
+        "bands": [_band(text) for text in band] if band else None,
+        "before_s": before,
+        "after_s": after,
+        "repeats": repeats,
+    }
     request = EditRequest.build(
         kind,
         source,
@@ -92,6 +116,31 @@ def edit(
         loaded = load(model, device=device)
         clips = loaded.make(request, prepare(loaded, request), progress)
         written += deliver(clips, paths, may_replace=paths == [out], draw=None, as_json=as_json)
+
+
+def _spans(starts: list[float] | None, ends: list[float] | None) -> list[Any] | None:
+    """Pair the values of --from and --to in their order.
+
+    Raises:
+        InputError: one of them is missing.
+    """
+    if len(starts or ()) != len(ends or ()):
+        given = f"{len(starts or ())} --from and {len(ends or ())} --to"
+        raise InputError(f"every span needs both --from and --to, got {given}")
+    return list(zip(starts, ends, strict=True)) if starts and ends else None
+
+
+def _band(text: str) -> tuple[float, float]:
+    """Read "2000:8000".
+
+    Raises:
+        InputError: it is not two numbers.
+    """
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise InputError(f"a --band is two numbers in Hz like 2000:8000, got '{text}'") from None
 
 
 def _names(request: "EditRequest") -> list[str]:

@@ -8,6 +8,8 @@ the one sampler loop; none has a loop of its own. `pipeline.py` comes before in 
 from collections.abc import Iterator
 
 from latentfoley.clip import Clip
+from latentfoley.editing.inpaint import Inpainting
+from latentfoley.editing.regions import extended, region_of
 from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import read_source
 from latentfoley.editing.transfer import Transfer
@@ -29,4 +31,12 @@ def run(model: Model, request: EditRequest, progress: Progress | None = None) ->
 
 def prepare(model: Model, request: EditRequest) -> Task:
     """Return the task of an edit, its recording read and checked."""
-    return Transfer.of(model, request, read_source(request, model))
+    source = read_source(request, model)
+    match request.kind:
+        case "transfer" | "vary":
+            return Transfer.of(model, request, source)
+        case "inpaint":
+            region = region_of(request, source, model.config)
+        case "extend":
+            source, region = extended(request, source, model.config)
+    return Inpainting.of(model, source, region, request.repeats)

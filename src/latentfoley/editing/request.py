@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, get_args
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from latentfoley.errors import nearest
 from latentfoley.provenance import EditKind
@@ -15,10 +15,13 @@ Settings = Mapping[str, Any]
 SETTINGS: Mapping[str, Settings] = {
     "transfer": {"strength": 0.5, "source_prompt": "", "invert": False},
     "vary": {"strength": 0.5, "invert": False},
+    "inpaint": {"spans": (), "bands": (), "repeats": 1},
+    "extend": {"before_s": 0.0, "after_s": 0.0, "repeats": 1},
 }
 """The settings that each kind of edit takes, and their defaults."""
 
 _NEEDS_PROMPT = ("transfer",)
+_SPAN = ("--from", "--to")
 
 
 class EditRequest(SamplingRequest):
@@ -32,6 +35,11 @@ class EditRequest(SamplingRequest):
         source_prompt: of a transfer: what the recording is; guidance leads away from it.
         invert: of a transfer or variation: trace the recording back to the noise that it would
             come from, instead of adding noise at random; keeps more of its structure.
+        spans: of an inpainting: beginning and end of each, in seconds; none is all the time.
+        bands: of an inpainting: lower and upper edge of each, in Hz; none is all frequencies.
+        repeats: of an inpainting or extension: how often each step is walked, 1 … 20; more is in
+            better keeping with the surroundings (RePaint's resampling).
+        before_s, after_s: of an extension: seconds to add at the start and at the end.
     """
 
     kind: EditKind
@@ -39,6 +47,23 @@ class EditRequest(SamplingRequest):
     strength: float = 0.0
     source_prompt: str = ""
     invert: bool = False
+    spans: tuple[tuple[float, float], ...] = ()
+    bands: tuple[tuple[float, float], ...] = ()
+    repeats: int = 1
+    before_s: float = 0.0
+    after_s: float = 0.0
+
+    @field_validator("spans", "bands")
+    @classmethod
+    def _check_pairs(
+        cls, pairs: tuple[tuple[float, float], ...], info: ValidationInfo
+    ) -> tuple[tuple[float, float], ...]:
+        unit = "s" if info.field_name == "spans" else "Hz"
+        for low, high in pairs:
+            if not 0 <= low < high:
+                hint = f"; did you mean {high:g} to {low:g} {unit}?" if 0 <= high < low else ""
+                raise ValueError(f"{low:g} to {high:g} {unit} is reversed, empty or below 0{hint}")
+        return pairs
 
     @classmethod
     def build(  # type: ignore[override]
@@ -73,6 +98,10 @@ class EditRequest(SamplingRequest):
     def _check_edit(self) -> Self:
         if self.kind in _NEEDS_PROMPT and not self.prompts and self.like is None:
             raise ValueError(f"{self.kind} needs a prompt, or a recording to be like")
+        if self.kind == "inpaint" and not self.spans and not self.bands:
+            raise ValueError("inpaint needs spans, bands or both: what is to be made anew?")
+        if self.kind == "extend" and self.before_s == self.after_s == 0:
+            raise ValueError("extend needs before_s or after_s, or both: how much is to be added?")
         if self.source_prompt and self.negative_prompt:
             raise ValueError("give a source prompt or a negative prompt: both say what to leave")
         return self
@@ -93,7 +122,11 @@ class EditRequest(SamplingRequest):
         for name in SETTINGS[self.kind]:
             value = getattr(self, name)
             option = "--" + name.removesuffix("_s").removesuffix("_hz").replace("_", "-")
-            if isinstance(value, bool):
+            if name == "spans":
+                pairs += [(o, str(v)) for span in value for o, v in zip(_SPAN, span, strict=True)]
+            elif name == "bands":
+                pairs += [("--band", f"{low}:{high}") for low, high in value]
+            elif isinstance(value, bool):
                 pairs += [(option, "")] if value else []
             elif value not in (None, ""):
                 pairs.append((option, str(value)))

@@ -22,6 +22,7 @@ from latentfoley.task import Samples
 
 PEAK = 0.5  # of every clip in training
 MIN_DURATION_S = 0.1
+_TAKE_SILENCE = ("inpaint", "extend")  # a sound can be put into silence
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def read_source(request: EditRequest, model: Model) -> Source:
             f"'{request.source}' is too short to edit: {len(waveform) / rate:.6g} s "
             f"({len(waveform)} samples at {rate} Hz); allowed: {MIN_DURATION_S} s or more"
         )
-    require_sound(waveform, f"'{request.source}'")
+    if request.kind not in _TAKE_SILENCE:
+        require_sound(waveform, f"'{request.source}'")
     record = EditRecord(
         kind=request.kind, source=Guide.of(request.source), options=request.options()
     )
