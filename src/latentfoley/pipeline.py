@@ -30,6 +30,7 @@ from latentfoley.task import Generation, Samples, Task, Walk
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
+from latentfoley.windows import WINDOW_S, in_chunks, in_windows, jointly
 
 BATCH_SIZE = 8  # clips denoised together on an accelerator: bounds memory
 
@@ -49,6 +50,7 @@ class Model:
     unet: Unet
     vae: Vae
     vocoder: Vocoder
+    window_s: float = WINDOW_S
 
     @cached_property
     def audio(self) -> AudioTower:
@@ -184,14 +186,34 @@ class Model:
         plan = make_plan(
             request.sampler, self.schedule, request.steps, spacing=request.spacing, eta=request.eta
         )
-        denoiser = guided(self.denoiser, E, E_uncond, request.guidance)
+        denoiser = jointly(guided(self.denoiser, E, E_uncond, request.guidance), self.window)
         z_0 = task.latent(Walk(denoiser, plan, noise, tick))  # (B, C, T/r, F/r)
-        log_mel = self.vae.decode(z_0)  # (B, 1, T, F)
+        log_mel = self.decode(z_0)  # (B, 1, T, F)
         waveforms = self.vocode(log_mel)[:, : task.n_samples].float().cpu().numpy()
         return [task.finish(waveform) for waveform in waveforms]
 
+    @property
+    def window(self) -> int:
+        """Latent frames that the UNet and the VAE see at once."""
+        frames_per_s = self.config.mel.sample_rate / self.config.mel.hop_length
+        return max(4, round(self.window_s * frames_per_s / self.config.vae.compression))
+
+    def decode(self, z_0: Latent) -> LogMel:
+        """Return the log-mels of latents of any length."""
+        units = (1, self.config.vae.compression)
+        return in_windows(self.vae.decode, z_0, window=self.window, units=units)
+
     def vocode(self, log_mel: LogMel) -> Waveform:
-        """Return the waveforms of log-mels, their phases mended where the model asks for it."""
+        """Return the waveforms of log-mels of any length, hop · T samples."""
+        mel, iterations = self.config.mel, self.config.phase_iterations
+        # Every iteration goes from frames to samples and back.
+        mending = (iterations + 1) * -(-mel.n_fft // mel.hop_length) if iterations else 0
+        reach = self.vocoder.reach + mending
+        units = (1, mel.hop_length)
+        return in_chunks(self._vocode, log_mel, dims=(2, 1), units=units, reach=reach)
+
+    def _vocode(self, log_mel: LogMel) -> Waveform:
+        """Return the waveforms, their phases mended where the model asks for it."""
         waveforms: Waveform = self.vocoder(log_mel)
         iterations = self.config.phase_iterations
         if iterations == 0:

@@ -29,7 +29,7 @@ def generate(
     ] = None,
     like: Annotated[Path | None, Option(help="Be like this recording, instead of a text.")] = None,
     negative_prompt: Annotated[str, Option(help="What to steer away from.")] = "",
-    duration: Annotated[float, Option(help="Seconds per clip, 0.1 to 120.")] = 5.0,
+    duration: Annotated[float, Option(help="Seconds per clip, 0.1 to 3600.")] = 5.0,
     steps: Annotated[int, Option(help="Denoising steps, 1 to 1000.")] = 25,
     guidance: Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")] = 3.0,
     sampler: Annotated[

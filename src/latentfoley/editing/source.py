@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool
 
 from latentfoley.audio import SILENCE_PEAK, read_audio, require_sound
+from latentfoley.config import MelConfig
 from latentfoley.editing.request import EditRequest
 from latentfoley.errors import InputError
 from latentfoley.mel import log_mel
-from latentfoley.notation import Latent
+from latentfoley.notation import Latent, LogMel, Waveform
 from latentfoley.pipeline import Model, latent_shape
 from latentfoley.provenance import EditRecord, Guide
 from latentfoley.task import Samples
+from latentfoley.windows import in_chunks, in_windows
 
 PEAK = 0.5  # of every clip in training
 MIN_DURATION_S = 0.1
@@ -92,6 +93,15 @@ def read_source(request: EditRequest, model: Model) -> Source:
     return Source(waveform, record, Level.of(waveform))
 
 
+def long_log_mel(waveform: Waveform, config: MelConfig) -> LogMel:
+    """Return the log-mel of whole hops of sound, one frame to each, in bounded memory."""
+    reach = -(-config.n_fft // config.hop_length)
+    units = (config.hop_length, 1)
+    return in_chunks(
+        lambda part: log_mel(part, config), waveform, dims=(1, 2), units=units, reach=reach
+    )
+
+
 @torch.no_grad()
 def encode(waveform: Samples, model: Model) -> Latent:
     """Return the latent (1, C, T/r, F/r) of a waveform at the model's level: the posterior's mean.
@@ -103,6 +113,6 @@ def encode(waveform: Samples, model: Model) -> Latent:
     n_latents = latent_shape(len(waveform), model.config)[1]
     missing = n_latents * samples_per_latent - len(waveform)
     filled = np.pad(waveform, (0, missing), mode="symmetric")
-    picture = log_mel(torch.from_numpy(filled)[None].to(model.device), model.config.mel)
-    n_frames = n_latents * model.config.vae.compression
-    return model.vae.encode(F.pad(picture, (0, 0, 0, n_frames - picture.shape[2])))
+    picture = long_log_mel(torch.from_numpy(filled)[None].to(model.device), model.config.mel)
+    units = (model.config.vae.compression, 1)
+    return in_windows(model.vae.encode, picture, window=model.window, units=units)
