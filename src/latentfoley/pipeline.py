@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
 
 from latentfoley.audio import read_audio, require_sound
 from latentfoley.clap import AudioTower, TextTower
@@ -155,11 +157,16 @@ class Model:
 
     def embed(self, request: SamplingRequest) -> Embedding:
         """Return E of each prompt, or of the recording to be like."""
-        if request.guide is not None:
-            recording = read_audio(request.guide, sample_rate=self.config.mel.sample_rate)
-            require_sound(recording.waveform, f"{request.guide}")
-            return self.audio.embed(recording.waveform, recording.sample_rate)[None]
+        if request.guides:
+            E = torch.stack([weight * self.hear(path) for path, weight in request.guides])
+            return F.normalize(E.sum(dim=0), dim=0)[None]
         return torch.cat([self._embed_blend(prompt) for prompt in request.prompts])
+
+    def hear(self, path: Path) -> Float[Tensor, "D"]:
+        """Return E of a recording."""
+        recording = read_audio(path, sample_rate=self.config.mel.sample_rate)
+        require_sound(recording.waveform, f"{path}")
+        return self.audio.embed(recording.waveform, recording.sample_rate)
 
     def _embed_blend(self, prompt: str) -> Embedding:
         texts, weights = zip(*parse_blend(prompt), strict=True)

@@ -33,7 +33,7 @@ from latentfoley.errors import AudioFileError, InputError, nearest
 SCHEMA_VERSION: Final = 1
 PROGRAM: Final = "latentfoley"
 
-EditKind = Literal["transfer", "vary", "inpaint", "extend"]
+EditKind = Literal["transfer", "vary", "inpaint", "extend", "upsample", "loop", "morph"]
 Kind = Literal["generation"] | EditKind
 
 

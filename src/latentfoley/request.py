@@ -139,9 +139,9 @@ class SamplingRequest(BaseModel):
         return self.n * max(1, len(self.prompts))
 
     @property
-    def guide(self) -> Path | None:
-        """The recording whose embedding takes the place of a text's."""
-        return self.like
+    def guides(self) -> tuple[tuple[Path, float], ...]:
+        """The recordings whose embedding takes the place of a text's, and their weights."""
+        return ((self.like, 1.0),) if self.like else ()
 
     @property
     def away(self) -> str:
@@ -169,6 +169,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "duration_s": (MIN_DURATION_S, MAX_DURATION_S),
     "strength": (0, 1),
     "repeats": (1, 20),
+    "cutoff_hz": (0, 384_000),
+    "seam_s": (0.04, 60),
+    "mix": (0, 1),
     "before_s": (0, 3600),
     "after_s": (0, 3600),
     "steps": (1, MAX_STEPS),

@@ -9,7 +9,7 @@ the UNet and the VAE. There the whole is not what one wants: they were trained o
 seconds. The windows are part of the definition: they lie on a grid that depends on the length
 alone, and what two of them say about a moment is averaged. For the UNet that is MultiDiffusion
 (Bar-Tal et al. 2023, eq. 3): all windows are denoised jointly, step by step. See
-docs/decisions/0008-windows.md. Nothing here knows what the functions compute.
+docs/decisions/0012-windows.md. Nothing here knows what the functions compute.
 """
 
 import math

@@ -18,6 +18,10 @@ EDITS = [
     ("inpaint", "in.wav", "rain", "--from", 0.1, "--from", 0.2, "--to", 0.15, "--to", 0.3),
     ("inpaint", "in.wav", "rain", "--band", "2000:8000", "--repeats", 2),
     ("extend", "in.wav", "--after", 0.3, "--before", 0.1),
+    ("upsample", "in.wav", "--cutoff", 3000),
+    ("upsample", "dull.wav", "rain"),
+    ("loop", "in.wav", "rain", "--seam", 0.2, "--repeats", 2),
+    ("morph", "in.wav", "--with", "tone.wav", "--mix", 0.25, "--strength", 0.7),
 ]
 
 
@@ -26,6 +30,7 @@ def edit(run, micro_model_folder, tmp_path):
     """Return a function that runs `latentfoley edit WORDS…` on the micro model, quickly."""
     soundfile.write(tmp_path / "in.wav", noise(0.3), 16_000)
     soundfile.write(tmp_path / "tone.wav", tone(duration_s=0.4), 16_000)
+    soundfile.write(tmp_path / "dull.wav", noise(0.3, 4000), 4000)
 
     def edit(*words):
         texts = [word for word in words if str(word)[:2] == "-1"]
@@ -121,6 +126,17 @@ class TestRefused:
             ),
             (("vary", "in.wav", "rain", "--like", "tone.wav"), "and not both"),
             (("inpaint", "in.wav", "rain"), "inpaint needs spans, bands or both"),
+            (("upsample", "in.wav", "rain"), "reaches up to 8000 Hz, as high as the model hears"),
+            (
+                ("upsample", "in.wav", "rain", "--cutoff", 8000),
+                "cutoff_hz: 8000 Hz is not below what the model hears; allowed: 0 to 8000",
+            ),
+            (
+                ("loop", "in.wav", "rain"),
+                "a seam of 0.5 s does not fit into 'in.wav'; allowed: less than 0.3 s",
+            ),
+            (("morph", "in.wav"), "morph needs a second recording to go to: other"),
+            (("morph", "in.wav", "--with", "tune.wav"), "Nearest there: tone.wav"),
             (
                 ("inpaint", "in.wav", "rain", "--from", 1),
                 "every span needs both --from and --to, got 1 --from and 0 --to",

@@ -15,7 +15,9 @@ Option = typer.Option
 
 
 def edit(
-    kind: Annotated[str, typer.Argument(help="transfer, vary, inpaint or extend.")],
+    kind: Annotated[
+        str, typer.Argument(help="transfer, vary, inpaint, extend, upsample, loop or morph.")
+    ],
     source: Annotated[Path, typer.Argument(help="The recording to edit.")],
     prompts: Annotated[
         list[str] | None,
@@ -26,7 +28,7 @@ def edit(
         Option("-o", "--out", help="Folder, where no other sound is overwritten, or file's name."),
     ] = Path("out"),
     strength: Annotated[
-        float | None, Option(help="transfer, vary: depth; 0 keeps all, 1 nothing. [default: 0.5]")
+        float | None, Option(help="transfer, vary, morph: depth, 0 to 1. [default: 0.5, morph: 1]")
     ] = None,
     source_prompt: Annotated[
         str | None, Option(help="transfer: what the recording is, to be led away from.")
@@ -46,8 +48,19 @@ def edit(
     ] = None,
     before: Annotated[float | None, Option(help="extend: seconds to add at the start.")] = None,
     after: Annotated[float | None, Option(help="extend: seconds to add at the end.")] = None,
+    cutoff: Annotated[
+        float | None, Option(help="upsample: make anew what is above, in Hz. [default: found]")
+    ] = None,
+    seam: Annotated[
+        float | None, Option(help="loop: seconds made anew around the seam. [default: 0.5]")
+    ] = None,
+    with_: Annotated[Path | None, Option("--with", help="morph: the second recording.")] = None,
+    mix: Annotated[
+        float | None, Option(help="morph: 0 is the first recording, 1 the second. [default: 0.5]")
+    ] = None,
     repeats: Annotated[
-        int | None, Option(help="inpaint, extend: walks of every step, 1 to 20. [default: 1]")
+        int | None,
+        Option(help="inpaint, extend, upsample, loop: walks of every step, 1 to 20. [default: 1]"),
     ] = None,
     like: Annotated[Path | None, Option(help="Be like this recording, instead of a text.")] = None,
     negative_prompt: Annotated[str, Option(help="What to steer away from.")] = "",
@@ -87,6 +100,10 @@ def edit(
         "bands": [_band(text) for text in band] if band else None,
         "before_s": before,
         "after_s": after,
+        "cutoff_hz": cutoff,
+        "seam_s": seam,
+        "other": with_,
+        "mix": mix,
         "repeats": repeats,
     }
     request = EditRequest.build(

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 
 from latentfoley.clip import Clip
 from latentfoley.editing.inpaint import Inpainting
+from latentfoley.editing.loop import Loop
+from latentfoley.editing.morph import Morph
 from latentfoley.editing.regions import extended, region_of
 from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import read_source
 from latentfoley.editing.transfer import Transfer
+from latentfoley.editing.upsample import missing_band
 from latentfoley.pipeline import Model, Progress
 from latentfoley.task import Task
 
@@ -35,8 +38,15 @@ def prepare(model: Model, request: EditRequest) -> Task:
     match request.kind:
         case "transfer" | "vary":
             return Transfer.of(model, request, source)
+        case "loop":
+            return Loop.of(model, request, source)
+        case "morph":
+            return Morph.of(model, request, source)
         case "inpaint":
             region = region_of(request, source, model.config)
         case "extend":
             source, region = extended(request, source, model.config)
+        case "upsample":
+            request, region = missing_band(request, source, model.config)
+            source = source.recorded(request)
     return Inpainting.of(model, source, region, request.repeats)

@@ -17,11 +17,15 @@ SETTINGS: Mapping[str, Settings] = {
     "vary": {"strength": 0.5, "invert": False},
     "inpaint": {"spans": (), "bands": (), "repeats": 1},
     "extend": {"before_s": 0.0, "after_s": 0.0, "repeats": 1},
+    "upsample": {"cutoff_hz": None, "repeats": 1},
+    "loop": {"seam_s": 0.5, "repeats": 1},
+    "morph": {"other": None, "mix": 0.5, "strength": 1.0},
 }
 """The settings that each kind of edit takes, and their defaults."""
 
 _NEEDS_PROMPT = ("transfer",)
-_SPAN = ("--from", "--to")
+# Settings that are named otherwise on the command line.
+_OPTIONS = {"spans": "--from", "bands": "--band", "other": "--with"}
 
 
 class EditRequest(SamplingRequest):
@@ -30,8 +34,8 @@ class EditRequest(SamplingRequest):
     Attributes:
         kind: what to do, a name in `SETTINGS`, which lists the settings it takes.
         source: the recording.
-        strength: of a transfer or variation: how deep into noise, 0 (the recording as the model
-            hears it) … 1 (nothing of it is left).
+        strength: of a transfer, variation or morph: how deep into noise, 0 (the recording as the
+            model hears it) … 1 (nothing of it is left, unless it is inverted).
         source_prompt: of a transfer: what the recording is; guidance leads away from it.
         invert: of a transfer or variation: trace the recording back to the noise that it would
             come from, instead of adding noise at random; keeps more of its structure.
@@ -40,6 +44,10 @@ class EditRequest(SamplingRequest):
         repeats: of an inpainting or extension: how often each step is walked, 1 … 20; more is in
             better keeping with the surroundings (RePaint's resampling).
         before_s, after_s: of an extension: seconds to add at the start and at the end.
+        cutoff_hz: of an upsampling: the band above is made anew; None finds where it ends.
+        seam_s: of a loop: how much of it is made anew, half at either end.
+        other: of a morph: the second recording.
+        mix: of a morph: 0 is the first recording … 1 the second.
     """
 
     kind: EditKind
@@ -52,6 +60,10 @@ class EditRequest(SamplingRequest):
     repeats: int = 1
     before_s: float = 0.0
     after_s: float = 0.0
+    cutoff_hz: float | None = None
+    seam_s: float = 0.5
+    other: Path | None = None
+    mix: float = 0.5
 
     @field_validator("spans", "bands")
     @classmethod
@@ -102,14 +114,20 @@ class EditRequest(SamplingRequest):
             raise ValueError("inpaint needs spans, bands or both: what is to be made anew?")
         if self.kind == "extend" and self.before_s == self.after_s == 0:
             raise ValueError("extend needs before_s or after_s, or both: how much is to be added?")
+        if self.kind == "morph" and self.other is None:
+            raise ValueError("morph needs a second recording to go to: other")
         if self.source_prompt and self.negative_prompt:
             raise ValueError("give a source prompt or a negative prompt: both say what to leave")
         return self
 
     @property
-    def guide(self) -> Path | None:
-        """The recording whose embedding takes the place of a text's: by default the source."""
-        return None if self.prompts else self.like or self.source
+    def guides(self) -> tuple[tuple[Path, float], ...]:
+        """The recordings whose embedding takes the place of a text's: by default the source."""
+        if self.prompts or self.like:
+            return super().guides
+        if self.other is not None:
+            return (self.source, 1 - self.mix), (self.other, self.mix)
+        return ((self.source, 1.0),)
 
     @property
     def away(self) -> str:
@@ -120,14 +138,21 @@ class EditRequest(SamplingRequest):
         """Return the settings as options of the command line, for the provenance."""
         pairs: list[tuple[str, str]] = []
         for name in SETTINGS[self.kind]:
-            value = getattr(self, name)
-            option = "--" + name.removesuffix("_s").removesuffix("_hz").replace("_", "-")
-            if name == "spans":
-                pairs += [(o, str(v)) for span in value for o, v in zip(_SPAN, span, strict=True)]
-            elif name == "bands":
-                pairs += [("--band", f"{low}:{high}") for low, high in value]
-            elif isinstance(value, bool):
-                pairs += [(option, "")] if value else []
-            elif value not in (None, ""):
-                pairs.append((option, str(value)))
+            word = name.removesuffix("_s").removesuffix("_hz").replace("_", "-")
+            pairs += _words(_OPTIONS.get(name, f"--{word}"), getattr(self, name))
         return tuple(pairs)
+
+
+def _words(option: str, value: Any) -> list[tuple[str, str]]:
+    """Return the words that give a setting on the command line; none for what is not set."""
+    if value is None or value is False or value == "":
+        return []
+    if option == "--from":
+        return [
+            (o, str(v)) for span in value for o, v in zip(("--from", "--to"), span, strict=True)
+        ]
+    if option == "--band":
+        return [(option, f"{low}:{high}") for low, high in value]
+    if isinstance(value, Path):
+        return [(option, value.name)]
+    return [(option, "" if value is True else str(value))]

@@ -70,6 +70,11 @@ class Source:
         """Return it with the level of those samples alone that are kept."""
         return replace(self, level=Level.of(self.waveform[kept]))
 
+    def recorded(self, request: EditRequest) -> "Source":
+        """Return it with the settings that were found in it on record."""
+        record = self.record.model_copy(update={"options": request.options()})
+        return replace(self, record=record)
+
 
 def read_source(request: EditRequest, model: Model) -> Source:
     """Read the recording of an edit.

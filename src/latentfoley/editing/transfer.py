@@ -6,13 +6,14 @@ as in SDEdit (Meng et al. 2022) and the shallow reverse process of AudioLDM §4.
 of the diffusion's steps and not of the sampler's, so that it means the same with every sampler.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-import torch
 from jaxtyping import Real
 from torch import Tensor
 
-from latentfoley.diffusion import CLEAN, Denoiser, add_noise, guided
+from latentfoley.diffusion import CLEAN, Denoiser, add_noise
 from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import Source, encode
 from latentfoley.notation import Latent
@@ -20,6 +21,7 @@ from latentfoley.pipeline import Model
 from latentfoley.provenance import EditRecord
 from latentfoley.samplers import Plan, sample
 from latentfoley.task import Samples, Walk
+from latentfoley.windows import jointly
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,8 @@ class Transfer:
     def of(cls, model: Model, request: EditRequest, source: Source) -> "Transfer":
         """Return the task of a request."""
         z_0 = encode(source.level.to_model(source.waveform), model)
-        inverse = _unguided(model, request) if request.invert else None
+        what = request.source_prompt or request.source
+        inverse = unguided(model, what) if request.invert else None
         return cls(source, z_0, request.strength, inverse)
 
     @property
@@ -97,7 +100,12 @@ def enter(plan: Plan, strength: float) -> Plan:
     return replace(plan, timesteps=(depth, *(n for n in plan.timesteps if n <= depth - 1)))
 
 
-def invert(denoiser: Denoiser, z_0: Latent, plan: Plan, callback: object = None) -> Latent:
+def invert(
+    denoiser: Denoiser,
+    z_0: Latent,
+    plan: Plan,
+    callback: Callable[[int, int, Latent], None] | None = None,
+) -> Latent:
     """Return the latent at the start of `plan` from which a deterministic walk leads to z_0.
 
     The same loop and the same equation, with the noise level rising.   [Song et al. 2021, §4.3]
@@ -109,20 +117,18 @@ def invert(denoiser: Denoiser, z_0: Latent, plan: Plan, callback: object = None)
     def eps_hat(z_n: Latent, n: Real[Tensor, "B"]) -> Latent:
         return denoiser(z_n, n.clamp(min=0))
 
-    return sample(eps_hat, z_0, climb, callback=callback)  # type: ignore[arg-type]
+    return sample(eps_hat, z_0, climb, callback=callback)
 
 
 def _noised(z_0: Latent, eps: Latent, plan: Plan) -> Latent:
     return add_noise(z_0, eps, plan.timesteps[0], plan.schedule)
 
 
-def _unguided(model: Model, request: EditRequest) -> Denoiser:
-    """Return ε_θ given what the recording is: by the source prompt, or by its own sound."""
-    own = request.model_copy(update={"prompts": (), "like": None})
-    with torch.no_grad():
-        E = model.text.embed([request.source_prompt]) if request.source_prompt else model.embed(own)
+def unguided(model: Model, what: str | Path) -> Denoiser:
+    """Return ε_θ given what a recording is, in words or by its own sound: for its inversion."""
+    E = model.hear(what)[None] if isinstance(what, Path) else model.text.embed([what])
 
     def eps_hat(z_n: Latent, n: Real[Tensor, "B"]) -> Latent:
-        return guided(model.denoiser, E.expand(len(z_n), -1), E, 1.0)(z_n, n)
+        return model.denoiser(z_n, n, E.expand(len(z_n), -1))
 
-    return eps_hat
+    return jointly(eps_hat, model.window)
