@@ -71,6 +71,11 @@ class TestFiles:
         assert "  edit             transfer of in.wav (sha256 " in out
         assert "  settings         --strength 0.5\n" in out
 
+    @pytest.mark.parametrize("words", EDITS[::3], ids=lambda words: words[0])
+    def test_a_picture_beside_the_file(self, edit, tmp_path, words):
+        assert edit(*words, "-o", "a.wav", "--plot").code == 0
+        assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
     def test_json(self, edit, tmp_path):
         record = json.loads(edit("vary", "in.wav", "--json", "-o", "a.wav").out)
         assert (record["kind"], record["edit"]["source"]["file"]) == ("vary", "in.wav")

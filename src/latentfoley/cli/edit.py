@@ -1,5 +1,6 @@
 """`latentfoley edit`: a recording → files."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,6 +84,9 @@ def edit(
     format_: Annotated[
         str | None, Option("--format", help="wav, flac, ogg or mp3; by default wav.")
     ] = None,
+    plot: Annotated[
+        bool, Option("--plot", help="Write a picture beside every file: before, mask, after.")
+    ] = False,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object per file.")] = False,
     debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -90,7 +94,7 @@ def edit(
 
     Example: latentfoley edit transfer violin.wav "a dog barking" --strength 0.6
     """
-    from latentfoley.editing import EditRequest, prepare
+    from latentfoley import editing
 
     settings = {
         "strength": strength,
@@ -106,7 +110,7 @@ def edit(
         "mix": mix,
         "repeats": repeats,
     }
-    request = EditRequest.build(
+    request = editing.EditRequest.build(
         kind,
         source,
         prompts or None,
@@ -131,8 +135,10 @@ def edit(
 
     with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
         loaded = load(model, device=device)
-        clips = loaded.make(request, prepare(loaded, request), progress)
-        written += deliver(clips, paths, may_replace=paths == [out], draw=None, as_json=as_json)
+        task = editing.prepare(loaded, request)
+        clips = loaded.make(request, task, progress)
+        draw = partial(editing.plot, task=task) if plot else None
+        written += deliver(clips, paths, may_replace=paths == [out], draw=draw, as_json=as_json)
 
 
 def _spans(starts: list[float] | None, ends: list[float] | None) -> list[Any] | None:

@@ -31,7 +31,7 @@ class Inpainting:
     """A recording of which a region is made anew.
 
     Attributes:
-        source: the recording, with something in the region, whatever it is.
+        source: the recording.
         z_0: its latent.
         region: what is made anew.
         repeats: how often each step is walked, ≥ 1; more brings the region into better keeping
@@ -44,11 +44,23 @@ class Inpainting:
     repeats: int
 
     @classmethod
-    def of(cls, model: Model, source: Source, region: Region, repeats: int) -> "Inpainting":
-        """Return the task; the level is that of the samples that are kept."""
+    def of(
+        cls,
+        model: Model,
+        source: Source,
+        region: Region,
+        repeats: int,
+        *,
+        heard: Samples | None = None,
+    ) -> "Inpainting":
+        """Return the task; the level is that of the samples that are kept.
+
+        `heard` is what is encoded where that is not the recording itself.
+        """
         if not region.bands_hz:
             source = source.levelled_by(~region.inside)
-        z_0 = encode(source.level.to_model(source.waveform), model)
+        waveform = source.waveform if heard is None else heard
+        z_0 = encode(source.level.to_model(waveform), model)
         return cls(source, z_0, region, repeats)
 
     @property
@@ -60,6 +72,11 @@ class Inpainting:
     def edit(self) -> EditRecord:
         """Its record."""
         return self.source.record
+
+    @property
+    def before(self) -> Samples:
+        """The recording."""
+        return self.source.waveform
 
     @cached_property
     def mask(self) -> LatentMask:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from latentfoley.editing.inpaint import Inpainting
-from latentfoley.editing.masks import Region
+from latentfoley.editing.masks import LatentMask, Region
 from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import Source
 from latentfoley.errors import InputError
@@ -60,6 +60,17 @@ class Loop:
     def edit(self) -> EditRecord:
         """Its record."""
         return self.rolled.edit
+
+    @property
+    def before(self) -> Samples:
+        """The recording."""
+        return np.roll(self.rolled.before, -self.shift)
+
+    @property
+    def mask(self) -> LatentMask:
+        """1 at both ends."""
+        n_latents = self.rolled.mask.shape[2]
+        return self.rolled.mask.roll(-round(n_latents * self.shift / self.n_samples), dims=2)
 
     def latent(self, walk: Walk) -> Latent:
         """Inpaint the middle."""

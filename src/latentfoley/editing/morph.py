@@ -12,6 +12,7 @@ import torch
 
 from latentfoley.audio import read_audio, require_sound
 from latentfoley.diffusion import Denoiser
+from latentfoley.editing.masks import LatentMask
 from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import Level, Source, encode
 from latentfoley.editing.transfer import enter, invert, unguided
@@ -27,7 +28,7 @@ class Morph:
     """A sound between two recordings, as long as the first.
 
     Attributes:
-        n_samples: of the first recording.
+        before: the first recording.
         edit: its record, with the second recording in it.
         level: between those of the two.
         ends: latent and inverse denoiser of both.
@@ -35,7 +36,7 @@ class Morph:
         strength: depth to which both are traced back, 0 … 1.
     """
 
-    n_samples: int
+    before: Samples
     edit: EditRecord
     level: Level
     ends: tuple[tuple[Latent, Denoiser], tuple[Latent, Denoiser]]
@@ -62,9 +63,17 @@ class Morph:
         ]
         edit = source.record.model_copy(update={"other": Guide.of(request.other)})
         level = _between(*levels, request.mix)
-        return cls(
-            len(source.waveform), edit, level, (ends[0], ends[1]), request.mix, request.strength
-        )
+        return cls(source.waveform, edit, level, (ends[0], ends[1]), request.mix, request.strength)
+
+    @property
+    def n_samples(self) -> int:
+        """Exactly as long as the first recording."""
+        return len(self.before)
+
+    @property
+    def mask(self) -> LatentMask:
+        """Everywhere the same: the depth."""
+        return torch.full((1, 1, 1, 1), self.strength)
 
     def latent(self, walk: Walk) -> Latent:
         """Trace both back, and walk down from between them."""

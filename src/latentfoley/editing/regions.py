@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from latentfoley.config import ModelConfig
+from latentfoley.editing.inpaint import Inpainting
 from latentfoley.editing.masks import Region
 from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import Source
 from latentfoley.errors import InputError
+from latentfoley.pipeline import Model
 
 _ROUNDING_S = 0.01  # by which a span may outlast a recording whose length was read off a screen
 
@@ -45,15 +47,19 @@ def _require_inside(
     )
 
 
-def extended(request: EditRequest, source: Source, config: ModelConfig) -> tuple[Source, Region]:
-    """Return the recording with room before and after it, and the region that is to be filled.
+def extension(model: Model, request: EditRequest, source: Source) -> Inpainting:
+    """Return the task of filling room before and after a recording.
 
-    The room holds the mirrored recording until then, so that the encoder sees no edge.
+    To the encoder the room holds the mirrored recording, so that it sees no edge.
     """
-    rate = config.mel.sample_rate
+    rate = model.config.mel.sample_rate
     before, after = round(request.before_s * rate), round(request.after_s * rate)
-    waveform = np.pad(source.waveform, (before, after), mode="symmetric")
+    waveform, heard = (
+        np.pad(source.waveform, (before, after), mode=mode) for mode in ("constant", "symmetric")
+    )
     stop = before + len(source.waveform)
     spans = [(0, before)] if before else []
     spans += [(stop, stop + after)] if after else []
-    return replace(source, waveform=waveform), Region(tuple(spans), (), len(waveform), config)
+    region = Region(tuple(spans), (), len(waveform), model.config)
+    source = replace(source, waveform=waveform)
+    return Inpainting.of(model, source, region, request.repeats, heard=heard)

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from jaxtyping import Real
 from torch import Tensor
 
 from latentfoley.diffusion import CLEAN, Denoiser, add_noise
+from latentfoley.editing.masks import LatentMask
 from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import Source, encode
 from latentfoley.notation import Latent
@@ -57,6 +59,16 @@ class Transfer:
     def edit(self) -> EditRecord:
         """Its record."""
         return self.source.record
+
+    @property
+    def before(self) -> Samples:
+        """The recording."""
+        return self.source.waveform
+
+    @property
+    def mask(self) -> LatentMask:
+        """Everywhere the same: the depth."""
+        return torch.full((1, 1, 1, 1), self.strength)
 
     def latent(self, walk: Walk) -> Latent:
         """Enter the walk at the depth asked for."""
