@@ -15,7 +15,7 @@ from latentfoley.samplers import SAMPLERS, SPACINGS
 build = GenerationRequest.build
 
 RANGES = {
-    "duration_s": (0.1, 120.0, 1e-3),
+    "duration_s": (0.1, 3600.0, 1e-3),
     "steps": (1, 1000, 1),
     "guidance": (0.0, 100.0, 1e-3),
     "seed": (0, 2**63 - 1, 1),

@@ -389,6 +389,29 @@ def test_impossible_timesteps_are_refused(timesteps):
         Plan("ddim", SCHEDULE, timesteps)
 
 
+@pytest.mark.parametrize(
+    ("sampler", "timesteps", "end"),
+    [("ddim", (1.0, 2.0), 3.0), ("euler", (1.0, 2.0), None), ("euler", (1.0, 3.0), 2.0)],
+)
+def test_only_euler_rises_and_only_to_an_end(sampler, timesteps, end):
+    with pytest.raises(InputError, match="decrease strictly"):
+        Plan(sampler, SCHEDULE, timesteps, end=end)
+
+
+def test_euler_up_and_down_follows_the_exact_flow():
+    z_0, grid = normal(0), tuple(float(n) for n in range(999))
+    up = Plan("euler", SCHEDULE, (-1.0, *grid), end=999.0)
+    z_N = sample(lambda z, n: gaussian(z, n.clamp(min=0)), z_0, up)
+    here, there = SCHEDULE.level(-1), SCHEDULE.level(999)
+    torch.testing.assert_close(z_N, gaussian_flow(z_0, here, there), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_walk_can_end_on_the_way(sampler):
+    plan = replace(make_plan(sampler, SCHEDULE, 10), end=0.5, timesteps=(700.0, 400.0))
+    assert [level.n for level in plan.levels] == [700.0, 400.0, 0.5]
+
+
 def test_a_start_that_is_not_finite_is_refused():
     with pytest.raises(InputError, match="NaN"):
         sample(two_modes, normal(0) * math.nan, make_plan("ddim", SCHEDULE, 2))

@@ -15,15 +15,17 @@ from latentfoley.errors import LatentFoleyError
 
 if TYPE_CHECKING:
     from latentfoley.clip import Clip
+    from latentfoley.editing.request import EditRequest
     from latentfoley.loading import load
     from latentfoley.pipeline import Model
     from latentfoley.request import GenerationRequest
 
 __version__ = "0.1.0"
-__all__ = ["Clip", "GenerationRequest", "LatentFoleyError", "Model", "load"]
+__all__ = ["Clip", "EditRequest", "GenerationRequest", "LatentFoleyError", "Model", "load"]
 
 _HOMES = {
     "Clip": "latentfoley.clip",
+    "EditRequest": "latentfoley.editing.request",
     "GenerationRequest": "latentfoley.request",
     "Model": "latentfoley.pipeline",
     "load": "latentfoley.loading",

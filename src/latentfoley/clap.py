@@ -23,6 +23,7 @@ from latentfoley.notation import Embedding, Waveform
 
 AudioFeatures = Float[Tensor, "B 1 T F"]
 
+_AT_ONCE = 8  # windows of a long sound: bounds memory
 _FLOOR = 1e-10  # of the power, hence -100 dB
 
 
@@ -104,7 +105,8 @@ class AudioTower:
         """Return the unit vector of a mono sound of any length and rate."""
         resampled = torch.from_numpy(resample(waveform, sample_rate, self.front_end.sample_rate))
         windows = cut_windows(resampled, self.front_end.n_samples)
-        E = self.embed_windows(windows.to(next(self.model.parameters()).device))
+        device = next(self.model.parameters()).device
+        E = torch.cat([self.embed_windows(some.to(device)) for some in windows.split(_AT_ONCE)])
         return F.normalize(E.mean(dim=0), dim=0)
 
     def embed_windows(self, windows: Waveform) -> Embedding:

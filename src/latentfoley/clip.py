@@ -50,6 +50,5 @@ class Clip:
         """Write a PNG of the waveform above the log-mel."""
         from latentfoley.pictures import plot_clips
 
-        source = self.provenance.prompt or f"like {self.provenance.like.file}"  # type: ignore[union-attr]
-        plot_clips(Path(path), [self.waveform], [source], self.mel)
+        plot_clips(Path(path), [self.waveform], [self.provenance.title], self.mel)
         return Path(path)

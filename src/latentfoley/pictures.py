@@ -74,6 +74,41 @@ def _draw(
     lower.set(xlabel="seconds", ylabel="mel band")  # type: ignore[attr-defined]
 
 
+def plot_edit(
+    path: Path,
+    waveforms: tuple[Float32[np.ndarray, "N"], Float32[np.ndarray, "N"]],
+    mask: Float32[np.ndarray, "T F"],
+    title: str,
+    mel: MelConfig,
+) -> None:
+    """Write a PNG of a recording before and after an edit, and of what was made anew in between.
+
+    Args:
+        path: of the PNG.
+        waveforms: before and after.
+        mask: 0 (kept) … 1 (made anew), over the whole time and all mel bands.
+        title: what was done.
+        mel: front end of the pictures.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        5, 1, figsize=(6, 8), height_ratios=[1, 3, 2, 1, 3], layout="constrained"
+    )
+    _draw(axes[0], axes[1], waveforms[0], f"before: {title}", mel)
+    extent = (0, len(waveforms[0]) / mel.sample_rate, 0, mel.n_mels)
+    axes[2].imshow(
+        mask.T, origin="lower", aspect="auto", vmin=0, vmax=1, extent=extent, cmap="gray"
+    )
+    axes[2].set(title="made anew: white", ylabel="mel band")
+    _draw(axes[3], axes[4], waveforms[1], "after", mel)
+    _save(figure, path, dpi=100)
+    pyplot.close(figure)
+
+
 def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
     """Write a PNG of log-mels: one row of pictures per batch, for instance real above made."""
     import matplotlib

@@ -9,14 +9,14 @@ Reading path: this file first, then `clap.py`, `samplers.py`, `diffusion.py`, `u
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float32
+from jaxtyping import Float
+from torch import Tensor
 
 from latentfoley.audio import read_audio, require_sound
 from latentfoley.checkpoints.tensors import hash_weights
@@ -27,11 +27,13 @@ from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, 
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.notation import Embedding, Latent, LogMel, Waveform
 from latentfoley.provenance import Guide, Provenance
-from latentfoley.request import GenerationRequest, Prompt, parse_blend
-from latentfoley.samplers import SAMPLERS, make_plan, sample
+from latentfoley.request import GenerationRequest, Prompt, SamplingRequest, parse_blend
+from latentfoley.samplers import SAMPLERS, make_plan
+from latentfoley.task import Generation, Samples, Task, Walk
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
+from latentfoley.windows import WINDOW_S, in_chunks, in_windows, jointly
 
 BATCH_SIZE = 8  # clips denoised together on an accelerator: bounds memory
 
@@ -50,6 +52,7 @@ class Model:
     unet: Unet
     vae: Vae
     vocoder: Vocoder
+    window_s: float = WINDOW_S
 
     @cached_property
     def audio(self) -> AudioTower:
@@ -104,12 +107,39 @@ class Model:
         """
         return list(self.run(GenerationRequest.build(prompt, **options)))
 
+    def edit(
+        self,
+        kind: str,
+        source: str | Path,
+        prompt: Prompt | Sequence[Prompt] | None = None,
+        **options: Any,
+    ) -> list[Clip]:
+        """Return a recording edited; see `EditRequest` for every kind and option.
+
+        Raises:
+            InputError: an option that is unknown, out of range, or not this kind's.
+            AudioFileError: the recording cannot be read.
+
+        Example:
+            >>> load("tiny").edit("transfer", "violin.wav", "a dog barking", strength=0.6)
+        """
+        from latentfoley.editing import EditRequest, run  # late: editing builds on this file
+
+        return list(run(self, EditRequest.build(kind, source, prompt, **options)))
+
     def run(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Clip]:
         """Yield each clip of a request as soon as it is done."""
+        n_samples = round(request.duration_s * self.config.mel.sample_rate)
+        return self.make(request, Generation(n_samples), progress)
+
+    def make(
+        self, request: SamplingRequest, task: Task, progress: Progress | None = None
+    ) -> Iterator[Clip]:
+        """Yield each clip of a task as soon as it is done."""
         if request.candidates > 1:
             _ = self.audio  # a model without one says so now, not after the first clip
         E = self.embed(request)  # (prompts, D)
-        E_uncond = self.text.embed([request.negative_prompt])
+        E_uncond = self.text.embed([request.away])
         jobs = [
             (k // request.n, request.index + k, request.candidate + c)
             for k in range(request.n_clips)
@@ -125,18 +155,24 @@ class Model:
                     progress(before * steps + done, len(batches) * steps)
 
             E_batch = E[[prompt for prompt, _, _ in batch]]
-            made += zip(batch, self._sounds(request, E_batch, E_uncond, batch, tick), strict=True)
+            sounds = self._sounds(request, task, E_batch, E_uncond, batch, tick)
+            made += zip(batch, sounds, strict=True)
             while len(made) >= request.candidates:
                 some, made = made[: request.candidates], made[request.candidates :]
-                yield self._best(request, E, some)
+                yield self._best(request, task, E, some)
 
-    def embed(self, request: GenerationRequest) -> Embedding:
+    def embed(self, request: SamplingRequest) -> Embedding:
         """Return E of each prompt, or of the recording to be like."""
-        if request.like is not None:
-            recording = read_audio(request.like, sample_rate=self.config.mel.sample_rate)
-            require_sound(recording.waveform, f"{request.like}")
-            return self.audio.embed(recording.waveform, recording.sample_rate)[None]
+        if request.guides:
+            E = torch.stack([weight * self.hear(path) for path, weight in request.guides])
+            return F.normalize(E.sum(dim=0), dim=0)[None]
         return torch.cat([self._embed_blend(prompt) for prompt in request.prompts])
+
+    def hear(self, path: Path) -> Float[Tensor, "D"]:
+        """Return E of a recording."""
+        recording = read_audio(path, sample_rate=self.config.mel.sample_rate)
+        require_sound(recording.waveform, f"{path}")
+        return self.audio.embed(recording.waveform, recording.sample_rate)
 
     def _embed_blend(self, prompt: str) -> Embedding:
         texts, weights = zip(*parse_blend(prompt), strict=True)
@@ -146,31 +182,51 @@ class Model:
     @torch.no_grad()
     def _sounds(
         self,
-        request: GenerationRequest,
+        request: SamplingRequest,
+        task: Task,
         E: Embedding,
         E_uncond: Embedding,
         batch: Sequence[tuple[int, int, int]],
         tick: Callable[[int, int, Latent], None],
-    ) -> list[Float32[np.ndarray, "N"]]:
+    ) -> list[Samples]:
         """Noise → latent → log-mel → waveform for one batch of (prompt, index, candidate)."""
-        n_samples = round(request.duration_s * self.config.mel.sample_rate)
-        shape = latent_shape(n_samples, self.config)
+        shape = latent_shape(task.n_samples, self.config)
         generators = [clip_generator(request.seed, k, c) for _, k, c in batch]
 
         def noise() -> Latent:
             return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(E)
 
-        schedule = self.schedule
         plan = make_plan(
-            request.sampler, schedule, request.steps, spacing=request.spacing, eta=request.eta
+            request.sampler, self.schedule, request.steps, spacing=request.spacing, eta=request.eta
         )
-        denoiser = guided(self.denoiser, E, E_uncond, request.guidance)
-        z_0 = sample(denoiser, noise(), plan, noise, callback=tick)  # (B, C, T/r, F/r)
-        log_mel = self.vae.decode(z_0)  # (B, 1, T, F)
-        return list(self.vocode(log_mel)[:, :n_samples].float().cpu().numpy())
+        denoiser = jointly(guided(self.denoiser, E, E_uncond, request.guidance), self.window)
+        z_0 = task.latent(Walk(denoiser, plan, noise, tick))  # (B, C, T/r, F/r)
+        log_mel = self.decode(z_0)  # (B, 1, T, F)
+        waveforms = self.vocode(log_mel)[:, : task.n_samples].float().cpu().numpy()
+        return [task.finish(waveform) for waveform in waveforms]
+
+    @property
+    def window(self) -> int:
+        """Latent frames that the UNet and the VAE see at once."""
+        frames_per_s = self.config.mel.sample_rate / self.config.mel.hop_length
+        return max(4, round(self.window_s * frames_per_s / self.config.vae.compression))
+
+    def decode(self, z_0: Latent) -> LogMel:
+        """Return the log-mels of latents of any length."""
+        units = (1, self.config.vae.compression)
+        return in_windows(self.vae.decode, z_0, window=self.window, units=units)
 
     def vocode(self, log_mel: LogMel) -> Waveform:
-        """Return the waveforms of log-mels, their phases mended where the model asks for it."""
+        """Return the waveforms of log-mels of any length, hop · T samples."""
+        mel, iterations = self.config.mel, self.config.phase_iterations
+        # Every iteration goes from frames to samples and back.
+        mending = (iterations + 1) * -(-mel.n_fft // mel.hop_length) if iterations else 0
+        reach = self.vocoder.reach + mending
+        units = (1, mel.hop_length)
+        return in_chunks(self._vocode, log_mel, dims=(2, 1), units=units, reach=reach)
+
+    def _vocode(self, log_mel: LogMel) -> Waveform:
+        """Return the waveforms, their phases mended where the model asks for it."""
         waveforms: Waveform = self.vocoder(log_mel)
         iterations = self.config.phase_iterations
         if iterations == 0:
@@ -178,7 +234,7 @@ class Model:
         mended = griffin_lim(log_mel, self.config.mel, iterations=iterations, start=waveforms)
         return mended.clamp(-1, 1)
 
-    def _best(self, request: GenerationRequest, E: Embedding, made: list[Any]) -> Clip:
+    def _best(self, request: SamplingRequest, task: Task, E: Embedding, made: list[Any]) -> Clip:
         """Return the candidate whose sound is nearest to E; without candidates, the only one."""
         scores: list[float | None] = [None]
         if len(made) > 1:
@@ -187,18 +243,18 @@ class Model:
         score, ((prompt, index, candidate), waveform) = max(
             zip(scores, made, strict=True), key=lambda pair: pair[0] or 0.0
         )
-        provenance = self._provenance(request, prompt, index, candidate)
+        provenance = self._provenance(request, task, prompt, index, candidate)
         return Clip(waveform, self.config.mel, provenance, score)
 
     def _provenance(
-        self, request: GenerationRequest, prompt: int, index: int, candidate: int
+        self, request: SamplingRequest, task: Task, prompt: int, index: int, candidate: int
     ) -> Provenance:
-        like = request.like
         return Provenance(
-            prompt="" if like else request.prompts[prompt],
-            like=Guide(file=like.name, sha256=sha256(like.read_bytes()).hexdigest())
-            if like
-            else None,
+            kind=task.edit.kind if task.edit else "generation",
+            edit=task.edit,
+            prompt=request.prompts[prompt] if request.prompts else "",
+            like=Guide.of(request.like) if request.like else None,
+            duration_s=task.n_samples / self.config.mel.sample_rate,
             index=index,
             candidate=candidate,
             spacing=request.spacing or SAMPLERS[request.sampler].spacing,
@@ -208,7 +264,7 @@ class Model:
         )
 
 
-_RECORDED = {"negative_prompt", "seed", "sampler", "steps", "eta", "guidance", "duration_s"}
+_RECORDED = {"negative_prompt", "seed", "sampler", "steps", "eta", "guidance"}
 
 
 def latent_shape(n_samples: int, config: ModelConfig) -> tuple[int, int, int]:

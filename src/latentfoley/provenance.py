@@ -12,6 +12,8 @@ import json
 import os
 import shlex
 from datetime import UTC, datetime
+from hashlib import file_digest
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -26,10 +28,13 @@ from pydantic import (
 
 from latentfoley.containers import read_comment
 from latentfoley.encoding import json_line
-from latentfoley.errors import InputError, nearest
+from latentfoley.errors import AudioFileError, InputError, nearest
 
 SCHEMA_VERSION: Final = 1
 PROGRAM: Final = "latentfoley"
+
+EditKind = Literal["transfer", "vary", "inpaint", "extend", "upsample", "loop", "morph"]
+Kind = Literal["generation"] | EditKind
 
 
 def _require_characters(text: str) -> str:
@@ -41,6 +46,7 @@ def _require_characters(text: str) -> str:
 
 _Text = Annotated[str, AfterValidator(_require_characters)]
 _Name = Annotated[_Text, Field(min_length=1)]
+_Option = Annotated[str, Field(pattern=r"^--[a-z][a-z-]*$")]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -59,7 +65,7 @@ def _installed_version() -> str:
 
 
 class Guide(BaseModel):
-    """The recording that a sound was made like.
+    """A recording that a sound was made like, or made from.
 
     Attributes:
         file: its name without the folder.
@@ -71,6 +77,41 @@ class Guide(BaseModel):
     file: _Name
     sha256: _Sha256
 
+    def __str__(self) -> str:
+        return f"{self.file} (sha256 {self.sha256})"
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return the record of a file.
+
+        Raises:
+            AudioFileError: it cannot be read.
+        """
+        try:
+            with path.open("rb") as file:
+                return cls(file=path.name, sha256=file_digest(file, "sha256").hexdigest())
+        except OSError as error:
+            raise AudioFileError(f"'{path}' cannot be read: {error.strerror or error}") from None
+
+
+class EditRecord(BaseModel):
+    """What was done to a recording.
+
+    Attributes:
+        kind: the edit's name.
+        source: the recording.
+        options: words of the command line that decide the edit, pairs of option and value in
+            their order; a value of "" is a flag.
+        other: the second recording of a morph.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: EditKind
+    source: Guide
+    options: tuple[tuple[_Option, _Text], ...] = ()
+    other: Guide | None = None
+
 
 class Provenance(BaseModel):
     """Everything that decided the samples of one generated file.
@@ -78,10 +119,11 @@ class Provenance(BaseModel):
     Attributes:
         schema_version: of this record; a reader refuses those it does not know.
         program, version: what wrote the file.
-        kind: what was done.
+        kind: what was done: "generation", or the kind of edit.
+        edit: which recording was edited and how; None of a generation.
         ai_generated: always true.
         created: when, in UTC, to the second.
-        prompt: the text; "" only with `like`.
+        prompt: the text; "" only with `like` or an edit.
         negative_prompt: the text to steer away from, "" for none.
         like: the guiding recording, None for none.
         seed: of the request, ≥ 0.
@@ -103,7 +145,8 @@ class Provenance(BaseModel):
     schema_version: Literal[1] = SCHEMA_VERSION
     program: Literal["latentfoley"] = PROGRAM
     version: _Name = Field(default_factory=_installed_version)
-    kind: Literal["generation"] = "generation"
+    kind: Kind = "generation"
+    edit: EditRecord | None = None
     ai_generated: Literal[True] = True
     created: Annotated[AwareDatetime, AfterValidator(_to_utc)] = Field(
         default_factory=_now, validate_default=True
@@ -125,9 +168,17 @@ class Provenance(BaseModel):
 
     @model_validator(mode="after")
     def _require_source(self) -> Self:
-        if not self.prompt and self.like is None:
+        if not self.prompt and self.like is None and self.edit is None:
             raise ValueError("a prompt or a guiding recording is needed")
+        if self.kind != (self.edit.kind if self.edit else "generation"):
+            raise ValueError(f"the kind {self.kind!r} does not go with its edit")
         return self
+
+    @property
+    def title(self) -> str:
+        """What the sound is, in a few words: its prompt, or the recording it comes from."""
+        what = self.prompt or (f"like {self.like.file}" if self.like else "")
+        return f"{self.kind} {self.edit.source.file} {what}".strip() if self.edit else what
 
     def same_sound(self, other: Self) -> bool:
         """Whether both records lead to the same samples: all is equal but the time."""
@@ -201,16 +252,19 @@ def describe(provenance: Provenance) -> dict[str, str]:
 
     Control characters are escaped, so that a file cannot write to the terminal of its reader.
     """
-    guide = provenance.like
+    guide, edit = provenance.like, provenance.edit
     clip = f"seed {provenance.seed}, index {provenance.index}, candidate {provenance.candidate}"
     sampling = (
         f"{provenance.sampler}, {provenance.steps} steps, {provenance.spacing} spacing, "
         f"eta {provenance.eta:g}"
     )
     rows = {
+        "edit": f"{edit.kind} of {edit.source}" if edit else "",
+        "settings": " ".join(word for pair in edit.options for word in pair) if edit else "",
+        "other": f"{edit.other}" if edit and edit.other else "",
         "prompt": provenance.prompt,
         "negative prompt": provenance.negative_prompt,
-        "like": f"{guide.file} (sha256 {guide.sha256})" if guide else "",
+        "like": f"{guide}" if guide else "",
         "clip": clip,
         "sampling": sampling,
         "guidance": f"{provenance.guidance:g}",
@@ -227,17 +281,18 @@ def describe(provenance: Provenance) -> dict[str, str]:
 def command(provenance: Provenance) -> str:
     """Return the shell command that makes the same samples again.
 
-    Every setting is spelt out, so that it does not depend on defaults that may change. With a
-    guiding recording, the file of that name has to be in the working folder.
+    Every setting is spelt out, so that it does not depend on defaults that may change. Recordings
+    that guided the sound or were edited have to be in the working folder.
     """
-    guide = provenance.like
+    guide, edit = provenance.like, provenance.edit
+    duration = {} if edit else {"--duration": provenance.duration_s}
     options: dict[str, object] = {
         "--negative-prompt": provenance.negative_prompt,
         "--like": guide.file if guide else "",
         "--seed": provenance.seed,
         "--index": provenance.index,
         "--candidate": provenance.candidate,
-        "--duration": provenance.duration_s,
+        **duration,
         "--sampler": provenance.sampler,
         "--steps": provenance.steps,
         "--spacing": provenance.spacing,
@@ -245,14 +300,17 @@ def command(provenance: Provenance) -> str:
         "--guidance": provenance.guidance,
         "--model": provenance.model,
     }
-    words = [provenance.program, "generate"]
-    words += [provenance.prompt] if provenance.prompt[:1] not in ("", "-") else []
-    for option, value in options.items():
-        text = str(value)
+    words = [provenance.program, *(["edit", edit.kind] if edit else ["generate"])]
+    pairs = [(option, str(value)) for option, value in options.items() if str(value)]
+    for option, text in [*(edit.options if edit else ()), *pairs]:
         # A value that begins with a dash would be taken for an option if it stood alone.
-        words += [f"{option}={text}"] if text[:1] == "-" else [option, text] if text else []
-    words += ["--", provenance.prompt] if provenance.prompt[:1] == "-" else []
-    return " ".join(_quote(word) for word in words)
+        words += [f"{option}={text}"] if text[:1] == "-" else [option, text] if text else [option]
+    named = [edit.source.file] if edit else []
+    named += [provenance.prompt] if provenance.prompt else []
+    if any(word[:1] == "-" for word in named):
+        return " ".join(_quote(word) for word in [*words, "--", *named])
+    start = 3 if edit else 2
+    return " ".join(_quote(word) for word in [*words[:start], *named, *words[start:]])
 
 
 def _printable(text: str) -> str:

@@ -21,7 +21,7 @@ from latentfoley.samplers import SAMPLERS, SPACINGS
 
 MAX_PROMPTS = 10_000
 MAX_PROMPT_CHARACTERS = 2_000
-MIN_DURATION_S, MAX_DURATION_S = 0.1, 120.0
+MIN_DURATION_S, MAX_DURATION_S = 0.1, 3600.0
 MAX_STEPS = 1000
 MAX_GUIDANCE = 100.0
 MAX_CANDIDATES = 64
@@ -33,15 +33,15 @@ Prompt = str | Mapping[str, float]
 """A text, or texts with weights: the embedding is their weighted mean, made a unit vector."""
 
 
-class GenerationRequest(BaseModel):
-    """Sounds to generate. Every clip has a number, its index, and its noise depends on nothing
-    but (seed, index, candidate): it is the same alone, in a batch, or on another machine.
+class SamplingRequest(BaseModel):
+    """What every request says: what to hear, and how to walk from noise to it. Every clip has a
+    number, its index, and its noise depends on nothing but (seed, index, candidate): it is the
+    same alone, in a batch, or on another machine.
 
     Attributes:
         prompts: texts or blends ("rain @0.7 + a dog barking @0.3"); empty with `like`.
         like: a recording whose embedding takes the place of a text's.
         negative_prompt: what to steer away from; "" is the empty prompt.
-        duration_s: length of each clip in seconds, returned to the sample.
         steps: denoising steps, 1 … 1000.
         guidance: classifier-free guidance scale w; 1 is none, 2.5 to 5 is usual.
         sampler, spacing: names in `samplers.SAMPLERS` and `SPACINGS`; None is the sampler's own.
@@ -58,7 +58,6 @@ class GenerationRequest(BaseModel):
     prompts: tuple[str, ...] = ()
     like: Path | None = None
     negative_prompt: str = ""
-    duration_s: float = 5.0
     steps: int = 25
     guidance: float = 4.5
     sampler: str = "dpm++"
@@ -87,8 +86,8 @@ class GenerationRequest(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else ""
             what = first["msg"].removeprefix("Value error, ")
-            if first["type"] == "finite_number":
-                what = "must be a finite number between {} and {}".format(*_RANGES[name])
+            if first["type"] == "finite_number" and name in RANGES:
+                what = "must be a finite number between {} and {}".format(*RANGES[name])
             if name and "unknown" not in what:
                 what = f"{what}, got {reprlib.repr(first['input'])}"
             raise InputError(f"{name}: {what}" if name else what) from None
@@ -110,13 +109,11 @@ class GenerationRequest(BaseModel):
         _check_text(text)
         return text
 
-    @field_validator(
-        "duration_s", "steps", "guidance", "eta", "seed", "n", "candidates", "index", "candidate"
-    )
+    @field_validator("*")
     @classmethod
-    def _check_range(cls, value: float, info: ValidationInfo) -> float:
-        low, high = _RANGES[str(info.field_name)]
-        if not low <= value <= high:
+    def _check_range(cls, value: Any, info: ValidationInfo) -> Any:
+        low, high = RANGES.get(str(info.field_name), (-math.inf, math.inf))
+        if isinstance(value, int | float) and not low <= value <= high:
             raise ValueError(f"must lie between {low} and {high}")
         return value
 
@@ -130,8 +127,6 @@ class GenerationRequest(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if not self.prompts and self.like is None:
-            raise ValueError("there is no prompt; give either prompts or a recording to be like")
         if self.prompts and self.like is not None:
             raise ValueError("give prompts or a recording to be like, and not both")
         if self.eta > 0 and not SAMPLERS[self.sampler].takes_eta:
@@ -143,9 +138,42 @@ class GenerationRequest(BaseModel):
         """Clips in all."""
         return self.n * max(1, len(self.prompts))
 
+    @property
+    def guides(self) -> tuple[tuple[Path, float], ...]:
+        """The recordings whose embedding takes the place of a text's, and their weights."""
+        return ((self.like, 1.0),) if self.like else ()
 
-_RANGES: dict[str, tuple[float, float]] = {
+    @property
+    def away(self) -> str:
+        """The text that guidance leads away from."""
+        return self.negative_prompt
+
+
+class GenerationRequest(SamplingRequest):
+    """Sounds to generate from nothing but noise.
+
+    Attributes:
+        duration_s: length of each clip in seconds, returned to the sample.
+    """
+
+    duration_s: float = 5.0
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if not self.prompts and self.like is None:
+            raise ValueError("there is no prompt; give either prompts or a recording to be like")
+        return self
+
+
+RANGES: dict[str, tuple[float, float]] = {
     "duration_s": (MIN_DURATION_S, MAX_DURATION_S),
+    "strength": (0, 1),
+    "repeats": (1, 20),
+    "cutoff_hz": (0, 384_000),
+    "seam_s": (0.04, 60),
+    "mix": (0, 1),
+    "before_s": (0, 3600),
+    "after_s": (0, 3600),
     "steps": (1, MAX_STEPS),
     "guidance": (0, MAX_GUIDANCE),
     "eta": (0, 1),

@@ -263,14 +263,17 @@ class Plan:
     """What to run: a sampler and the steps at which it calls the denoiser.
 
     A plan is data: build one by `make_plan`, or with timesteps of your own. To enter at a lower
-    level, keep the last k steps, `replace(plan, timesteps=plan.timesteps[-k:])`, and start `sample`
-    from `add_noise(z_0, eps, plan.timesteps[0], schedule)` of that plan.
+    level, give it the later timesteps only and start `sample` from
+    `add_noise(z_0, eps, plan.timesteps[0], schedule)` of that plan.
 
     Args:
         sampler: a name in `SAMPLERS`.
         schedule: the noise schedule the denoiser was trained with.
-        timesteps: strictly decreasing steps in 0 … N - 1, fractions allowed.
+        timesteps: strictly decreasing steps in 0 … N - 1, fractions allowed. With euler and an
+            `end` above them they may rise instead, from -1 (clean) on: the same equation traces a
+            sound back to the noise it would come from (DDIM inversion).
         eta: DDIM's η in [0, 1]; 0 for every other sampler.
+        end: where the last step arrives; None is clean, or n = 0 for samplers that end there.
 
     Raises:
         InputError: an unknown sampler, or a value outside these ranges.
@@ -280,6 +283,7 @@ class Plan:
     schedule: Schedule
     timesteps: tuple[float, ...]
     eta: float = 0.0
+    end: float | None = None
 
     def __post_init__(self) -> None:
         _check_name("sampler", self.sampler, SAMPLERS)
@@ -288,8 +292,11 @@ class Plan:
         if self.eta > 0 and not SAMPLERS[self.sampler].takes_eta:
             raise InputError(f"eta is a setting of ddim; {self.sampler!r} got eta={self.eta}")
         last = self.schedule.n_train_steps - 1
-        inside = bool(self.timesteps) and all(0 <= n <= last for n in self.timesteps)
-        if not inside or any(n <= s for n, s in pairwise(self.timesteps)):
+        hops = list(pairwise(self.timesteps if self.end is None else (*self.timesteps, self.end)))
+        rises = self.sampler == "euler" and self.end is not None and all(n < s for n, s in hops)
+        low = CLEAN if rises else 0.0
+        inside = bool(self.timesteps) and all(low <= n <= last for n in self.timesteps)
+        if not inside or not (rises or all(n > s for n, s in hops)):
             raise InputError(
                 f"timesteps must decrease strictly within {last} … 0 and not be empty, "
                 f"got {self.timesteps}"
@@ -300,7 +307,7 @@ class Plan:
         """The level of each timestep, and the one where the last step ends."""
         # Where the last call is at n = 0 already, a step to n = 0 would waste it.
         ends_clean = SAMPLERS[self.sampler].ends_clean or self.timesteps[-1] == 0
-        end = CLEAN if ends_clean else 0.0
+        end = self.end if self.end is not None else CLEAN if ends_clean else 0.0
         return tuple(self.schedule.level(n) for n in (*self.timesteps, end))
 
 

@@ -8,6 +8,7 @@ durations: the first stage of the published generator adds a few samples at the 
 stride is odd), and `pipeline.py` trims to the length that was asked for.
 """
 
+import math
 from typing import cast
 
 import torch
@@ -58,6 +59,23 @@ class Vocoder(nn.Module):
             h = self._fuse(h, stage)
         # 0.01, not `leaky_relu_slope`: the original leaves this one at the default of torch.
         return torch.tanh(self.conv_post(F.leaky_relu(h, 0.01))).squeeze(1)  # (B, N)
+
+    @property
+    def reach(self) -> int:
+        """How many frames to either side a sample depends on at most."""
+        config = self.config
+        block = max(
+            sum((kernel - 1) // 2 * (d + 1) for d in dilations)
+            for kernel, dilations in zip(
+                config.resblock_kernels, config.resblock_dilations, strict=True
+            )
+        )
+        reach, rate = 3.0, 1  # of the first convolution, at one sample to a frame
+        for up, kernel in zip(config.upsample_rates, config.upsample_kernels, strict=True):
+            reach += math.ceil(kernel / up) / rate
+            rate *= up
+            reach += block / rate
+        return math.ceil(reach + 3 / rate)
 
     def _fuse(self, h: Hidden, stage: int) -> Hidden:
         """Average the residual blocks of one stage."""

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import latentfoley
-from latentfoley.cli.generate import FORMATS
+from latentfoley.cli.output import FORMATS
 from latentfoley.clip import Clip
 from latentfoley.errors import TrainingError
 from latentfoley.samplers import SAMPLERS, SPACINGS

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from latentfoley import __version__
-from latentfoley.cli import data, doctor, evaluate, generate, info, models, train
+from latentfoley.cli import data, doctor, edit, evaluate, generate, info, models, train
 from latentfoley.errors import LatentFoleyError, UserError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("generate")(generate.generate)
+app.command("edit")(edit.edit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)

@@ -2,28 +2,17 @@
 
 import csv
 import json
-import os
 import reprlib
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
-from latentfoley.errors import InputError, UserError, nearest, nearest_files
-
-if TYPE_CHECKING:
-    from latentfoley.clip import Clip
-    from latentfoley.pipeline import Progress
-    from latentfoley.provenance import Provenance
-    from latentfoley.request import GenerationRequest
+from latentfoley.cli.output import clip_paths, deliver, interruptible, progress_bar, require_place
+from latentfoley.errors import InputError, nearest_files
 
 Option = typer.Option
-FORMATS = ("wav", "flac", "ogg", "mp3")
-OTHER_FORMATS = ("aif", "aiff", "m4a", "aac", "opus", "wma")  # a file's name, not a folder's
 
 
 def generate(
@@ -40,7 +29,7 @@ def generate(
     ] = None,
     like: Annotated[Path | None, Option(help="Be like this recording, instead of a text.")] = None,
     negative_prompt: Annotated[str, Option(help="What to steer away from.")] = "",
-    duration: Annotated[float, Option(help="Seconds per clip, 0.1 to 120.")] = 5.0,
+    duration: Annotated[float, Option(help="Seconds per clip, 0.1 to 3600.")] = 5.0,
     steps: Annotated[int, Option(help="Denoising steps, 1 to 1000.")] = 25,
     guidance: Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")] = 4.5,
     sampler: Annotated[
@@ -87,29 +76,16 @@ def generate(
         index=index,
         candidate=candidate,
     )
-    paths = _paths(request, out, format_)
-    _require_place(paths[0].parent)
+    names = request.prompts or (f"like {request.like.stem}",)  # type: ignore[union-attr]
+    paths = clip_paths(request, names, out, format_)
+    require_place(paths[0].parent)
+    from latentfoley.clip import Clip
     from latentfoley.loading import load
 
-    with _interruptible(paths) as written, _progress(quiet=as_json) as progress:
+    with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
         clips = load(model, device=device).run(request, progress)
-        for clip, path in zip(clips, paths, strict=True):
-            place = path if path == out else _unused(path, clip.provenance)
-            _deliver(clip, place, plot=plot, as_json=as_json)
-            written.append(place)
-
-
-def _deliver(clip: "Clip", path: Path, *, plot: bool, as_json: bool) -> None:
-    """Write the file, and its picture, and say so."""
-    clip.save(path)
-    if plot:
-        clip.plot(path.with_suffix(".png"))
-    if as_json:
-        record = {"path": str(path), "score": clip.score} | clip.provenance.to_record()
-        typer.echo(json.dumps(record))
-    else:
-        score = "" if clip.score is None else f"  CLAP {clip.score:.3f}"
-        typer.echo(f"{typer.format_filename(path)}  {clip.duration_s:g} s{score}")
+        draw = Clip.plot if plot else None
+        written += deliver(clips, paths, may_replace=paths == [out], draw=draw, as_json=as_json)
 
 
 def _read_prompts(path: Path) -> list[str]:
@@ -168,96 +144,3 @@ def _prompt(row: Any, where: str) -> str:
             "put a prompt that holds commas in quotes"
         )
     return prompt
-
-
-def _paths(request: "GenerationRequest", out: Path, format_: str | None) -> list[Path]:
-    """Return the file of every clip: numbered and named after its prompt, or `out` itself.
-
-    Raises:
-        InputError: an unknown format, one file's name for several clips, or two formats.
-    """
-    if format_ is not None and format_ not in FORMATS:
-        raise InputError(f"unknown format '{format_}'; {nearest(format_, FORMATS)}")
-    suffix = out.suffix[1:].lower()
-    if suffix in (*FORMATS, *OTHER_FORMATS) and not out.is_dir():
-        if suffix not in FORMATS:
-            raise InputError(f"'{out}' cannot be written; {nearest(suffix, FORMATS)}")
-        if format_ not in (None, suffix):
-            raise InputError(f"'{out}' and --format {format_} do not agree; give one of them")
-        if request.n_clips > 1:
-            raise InputError(f"{request.n_clips} clips do not fit in one file; give -o a folder")
-        return [out]
-    sources = request.prompts or (f"like {request.like.stem}",)  # type: ignore[union-attr]
-    return [
-        out / f"{request.index + k:03d}-{_slug(sources[k // request.n])}.{format_ or 'wav'}"
-        for k in range(request.n_clips)
-    ]
-
-
-def _unused(path: Path, provenance: "Provenance") -> Path:
-    """Return `path`, or the first of path-2, path-3 … that holds no other sound than this one."""
-    return next(
-        place
-        for place in chain([path], (path.with_stem(f"{path.stem}-{k}") for k in count(2)))
-        if not place.exists() or _holds(place, provenance)
-    )
-
-
-def _holds(path: Path, provenance: "Provenance") -> bool:
-    from latentfoley.provenance import read_provenance
-
-    try:
-        there = read_provenance(path)
-    except UserError:  # not a recording, or not one of ours: leave it alone
-        return False
-    return there is not None and there.same_sound(provenance)
-
-
-def _require_place(folder: Path) -> None:
-    """Refuse what cannot be written to before the work, not after.
-
-    Raises:
-        InputError: it is, or would be in, a file or a folder without permission.
-    """
-    try:
-        there = next(place for place in (folder, *folder.parents) if place.exists())
-    except OSError as error:
-        raise InputError(f"'{folder}' cannot be written to: {error.strerror}") from None
-    if not there.is_dir():
-        allowed = f"a folder, or one file's name that ends in {', '.join(FORMATS)}"
-        raise InputError(f"'{there}' is a file; give -o {allowed}")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"'{there}' cannot be written to: no permission")
-
-
-def _slug(text: str) -> str:
-    """Return a text as a short, safe part of a file name."""
-    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
-    return "-".join(words)[:40].strip("-") or "sound"
-
-
-@contextmanager
-def _interruptible(paths: list[Path]) -> Iterator[list[Path]]:
-    """Yield a list for the files written; at Ctrl-C say how many of `paths` there are."""
-    written: list[Path] = []
-    try:
-        yield written
-    except KeyboardInterrupt:
-        count = f"{len(written)} of {len(paths)} files are written, each of them whole"
-        typer.echo(f"stopped: {count}; the same command makes the same sounds again", err=True)
-        raise
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator["Progress"]:
-    """Yield a progress callback that draws a bar with the time left on a terminal's stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task("denoising", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

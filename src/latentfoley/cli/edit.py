@@ -1,0 +1,181 @@
+"""`latentfoley edit`: a recording → files."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latentfoley.cli.output import clip_paths, deliver, interruptible, progress_bar, require_place
+from latentfoley.errors import InputError
+
+if TYPE_CHECKING:
+    from latentfoley.editing import EditRequest
+
+Option = typer.Option
+
+
+def edit(
+    kind: Annotated[
+        str, typer.Argument(help="transfer, vary, inpaint, extend, upsample, loop or morph.")
+    ],
+    source: Annotated[Path, typer.Argument(help="The recording to edit.")],
+    prompts: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to hear; without one, the recording itself is the guide."),
+    ] = None,
+    out: Annotated[
+        Path,
+        Option("-o", "--out", help="Folder, where no other sound is overwritten, or file's name."),
+    ] = Path("out"),
+    strength: Annotated[
+        float | None, Option(help="transfer, vary, morph: depth, 0 to 1. [default: 0.5, morph: 1]")
+    ] = None,
+    source_prompt: Annotated[
+        str | None, Option(help="transfer: what the recording is, to be led away from.")
+    ] = None,
+    invert: Annotated[
+        bool | None,
+        Option("--invert", help="transfer, vary: start from the recording's own noise."),
+    ] = None,
+    from_: Annotated[
+        list[float] | None, Option("--from", help="inpaint: where a span begins, in seconds.")
+    ] = None,
+    to: Annotated[
+        list[float] | None, Option("--to", help="inpaint: where it ends; once for every --from.")
+    ] = None,
+    band: Annotated[
+        list[str] | None, Option("--band", help="inpaint: a band in Hz, for example 2000:8000.")
+    ] = None,
+    before: Annotated[float | None, Option(help="extend: seconds to add at the start.")] = None,
+    after: Annotated[float | None, Option(help="extend: seconds to add at the end.")] = None,
+    cutoff: Annotated[
+        float | None, Option(help="upsample: make anew what is above, in Hz. [default: found]")
+    ] = None,
+    seam: Annotated[
+        float | None, Option(help="loop: seconds made anew around the seam. [default: 0.5]")
+    ] = None,
+    with_: Annotated[Path | None, Option("--with", help="morph: the second recording.")] = None,
+    mix: Annotated[
+        float | None, Option(help="morph: 0 is the first recording, 1 the second. [default: 0.5]")
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        Option(help="inpaint, extend, upsample, loop: walks of every step, 1 to 20. [default: 1]"),
+    ] = None,
+    like: Annotated[Path | None, Option(help="Be like this recording, instead of a text.")] = None,
+    negative_prompt: Annotated[str, Option(help="What to steer away from.")] = "",
+    steps: Annotated[int, Option(help="Denoising steps, 1 to 1000.")] = 25,
+    guidance: Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")] = 4.5,
+    sampler: Annotated[
+        str, Option(help="ddim, ddpm, dpm++, dpm++sde, unipc, euler or heun.")
+    ] = "dpm++",
+    spacing: Annotated[
+        str | None, Option(help="uniform, trailing or karras; by default the sampler's own.")
+    ] = None,
+    eta: Annotated[float, Option(help="Fresh noise in ddim, 0 to 1.")] = 0.0,
+    seed: Annotated[int, Option(help="Same seed, same sounds.")] = 0,
+    n: Annotated[int, Option("-n", "--n", help="Clips per prompt.")] = 1,
+    candidates: Annotated[int, Option(help="Sounds tried per clip; CLAP keeps the best.")] = 1,
+    index: Annotated[int, Option(help="Number of the first clip, to make one of many again.")] = 0,
+    candidate: Annotated[int, Option(help="Number of the first candidate.")] = 0,
+    model: Annotated[str, Option("-m", "--model", help="tiny, a folder, or a hub id.")] = "tiny",
+    device: Annotated[str | None, Option(help="cpu, cuda, mps; by default the fastest.")] = None,
+    format_: Annotated[
+        str | None, Option("--format", help="wav, flac, ogg or mp3; by default wav.")
+    ] = None,
+    plot: Annotated[
+        bool, Option("--plot", help="Write a picture beside every file: before, mask, after.")
+    ] = False,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object per file.")] = False,
+    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Make a new sound out of a recording.
+
+    Example: latentfoley edit transfer violin.wav "a dog barking" --strength 0.6
+    """
+    from latentfoley import editing
+
+    settings = {
+        "strength": strength,
+        "source_prompt": source_prompt,
+        "invert": invert,
+        "spans": _spans(from_, to),
+        "bands": [_band(text) for text in band] if band else None,
+        "before_s": before,
+        "after_s": after,
+        "cutoff_hz": cutoff,
+        "seam_s": seam,
+        "other": with_,
+        "mix": mix,
+        "repeats": repeats,
+    }
+    request = editing.EditRequest.build(
+        kind,
+        source,
+        prompts or None,
+        **{name: value for name, value in settings.items() if value is not None},
+        like=like,
+        negative_prompt=negative_prompt,
+        steps=steps,
+        guidance=guidance,
+        sampler=sampler,
+        spacing=spacing,
+        eta=eta,
+        seed=seed,
+        n=n,
+        candidates=candidates,
+        index=index,
+        candidate=candidate,
+    )
+    paths = clip_paths(request, _names(request), out, format_)
+    require_place(paths[0].parent)
+    _say_what_is_lost(source)
+    from latentfoley.loading import load
+
+    with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
+        loaded = load(model, device=device)
+        task = editing.prepare(loaded, request)
+        clips = loaded.make(request, task, progress)
+        draw = partial(editing.plot, task=task) if plot else None
+        written += deliver(clips, paths, may_replace=paths == [out], draw=draw, as_json=as_json)
+
+
+def _spans(starts: list[float] | None, ends: list[float] | None) -> list[Any] | None:
+    """Pair the values of --from and --to in their order.
+
+    Raises:
+        InputError: one of them is missing.
+    """
+    if len(starts or ()) != len(ends or ()):
+        given = f"{len(starts or ())} --from and {len(ends or ())} --to"
+        raise InputError(f"every span needs both --from and --to, got {given}")
+    return list(zip(starts, ends, strict=True)) if starts and ends else None
+
+
+def _band(text: str) -> tuple[float, float]:
+    """Read "2000:8000".
+
+    Raises:
+        InputError: it is not two numbers.
+    """
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise InputError(f"a --band is two numbers in Hz like 2000:8000, got '{text}'") from None
+
+
+def _names(request: "EditRequest") -> list[str]:
+    """Return what the clips of each prompt are called."""
+    return [f"{request.kind} {request.source.stem} {text}" for text in request.prompts or ("",)]
+
+
+def _say_what_is_lost(source: Path) -> None:
+    """Say it where a recording has several channels; the result has one."""
+    from latentfoley.containers import open_recording
+
+    with open_recording(source) as file:
+        channels, rate = file.channels, file.samplerate
+    if channels > 1:
+        typer.echo(f"{source}: {channels} channels at {rate} Hz are mixed down to one", err=True)

@@ -1,0 +1,158 @@
+"""Where clips are written, and what is said about them: shared by the commands that make sounds."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from latentfoley.errors import InputError, UserError, nearest
+
+if TYPE_CHECKING:
+    from latentfoley.clip import Clip
+    from latentfoley.pipeline import Progress
+    from latentfoley.provenance import Provenance
+    from latentfoley.request import SamplingRequest
+
+FORMATS = ("wav", "flac", "ogg", "mp3")
+OTHER_FORMATS = ("aif", "aiff", "m4a", "aac", "opus", "wma")  # a file's name, not a folder's
+
+
+def deliver(
+    clips: Iterable["Clip"],
+    paths: Sequence[Path],
+    *,
+    may_replace: bool,
+    draw: Callable[["Clip", Path], object] | None,
+    as_json: bool,
+) -> Iterator[Path]:
+    """Write each clip, and its picture, say so, and yield where it is.
+
+    Args:
+        clips: as they come.
+        paths: of every clip.
+        may_replace: whether another sound of that name may be overwritten.
+        draw: writes the picture of a clip; None for no pictures.
+        as_json: one JSON object a line instead of text.
+    """
+    for clip, wanted in zip(clips, paths, strict=True):
+        path = wanted if may_replace else _unused(wanted, clip.provenance)
+        clip.save(path)
+        if draw is not None:
+            draw(clip, path.with_suffix(".png"))
+        _say(clip, path, as_json=as_json)
+        yield path
+
+
+def _say(clip: "Clip", path: Path, *, as_json: bool) -> None:
+    if as_json:
+        record = {"path": str(path), "score": clip.score} | clip.provenance.to_record()
+        typer.echo(json.dumps(record))
+    else:
+        score = "" if clip.score is None else f"  CLAP {clip.score:.3f}"
+        typer.echo(f"{typer.format_filename(path)}  {clip.duration_s:g} s{score}")
+
+
+def clip_paths(
+    request: "SamplingRequest", names: Sequence[str], out: Path, format_: str | None
+) -> list[Path]:
+    """Return the file of every clip: numbered and named after its prompt, or `out` itself.
+
+    Args:
+        request: how many clips there are, and the number of the first.
+        names: what the clips of each prompt are called.
+        out: a folder, or the name of a file.
+        format_: of files in a folder; None is wav.
+
+    Raises:
+        InputError: an unknown format, one file's name for several clips, or two formats.
+    """
+    if format_ is not None and format_ not in FORMATS:
+        raise InputError(f"unknown format '{format_}'; {nearest(format_, FORMATS)}")
+    suffix = out.suffix[1:].lower()
+    if suffix in (*FORMATS, *OTHER_FORMATS) and not out.is_dir():
+        if suffix not in FORMATS:
+            raise InputError(f"'{out}' cannot be written; {nearest(suffix, FORMATS)}")
+        if format_ not in (None, suffix):
+            raise InputError(f"'{out}' and --format {format_} do not agree; give one of them")
+        if request.n_clips > 1:
+            raise InputError(f"{request.n_clips} clips do not fit in one file; give -o a folder")
+        return [out]
+    return [
+        out / f"{request.index + k:03d}-{_slug(names[k // request.n])}.{format_ or 'wav'}"
+        for k in range(request.n_clips)
+    ]
+
+
+def _unused(path: Path, provenance: "Provenance") -> Path:
+    """Return `path`, or the first of path-2, path-3 … that holds no other sound than this one."""
+    return next(
+        place
+        for place in chain([path], (path.with_stem(f"{path.stem}-{k}") for k in count(2)))
+        if not place.exists() or _holds(place, provenance)
+    )
+
+
+def _holds(path: Path, provenance: "Provenance") -> bool:
+    from latentfoley.provenance import read_provenance
+
+    try:
+        there = read_provenance(path)
+    except UserError:  # not a recording, or not one of ours: leave it alone
+        return False
+    return there is not None and there.same_sound(provenance)
+
+
+def require_place(folder: Path) -> None:
+    """Refuse what cannot be written to before the work, not after.
+
+    Raises:
+        InputError: it is, or would be in, a file or a folder without permission.
+    """
+    try:
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+    except OSError as error:
+        raise InputError(f"'{folder}' cannot be written to: {error.strerror}") from None
+    if not there.is_dir():
+        allowed = f"a folder, or one file's name that ends in {', '.join(FORMATS)}"
+        raise InputError(f"'{there}' is a file; give -o {allowed}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"'{there}' cannot be written to: no permission")
+
+
+def _slug(text: str) -> str:
+    """Return a text as a short, safe part of a file name."""
+    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
+    return "-".join(words)[:40].strip("-") or "sound"
+
+
+@contextmanager
+def interruptible(paths: list[Path]) -> Iterator[list[Path]]:
+    """Yield a list for the files written; at Ctrl-C say how many of `paths` there are."""
+    written: list[Path] = []
+    try:
+        yield written
+    except KeyboardInterrupt:
+        count = f"{len(written)} of {len(paths)} files are written, each of them whole"
+        typer.echo(f"stopped: {count}; the same command makes the same sounds again", err=True)
+        raise
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Iterator["Progress"]:
+    """Yield a progress callback that draws a bar with the time left on a terminal's stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()
+    ) as bar:
+        task = bar.add_task("denoising", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

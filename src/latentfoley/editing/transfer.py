@@ -1,0 +1,146 @@
+"""Transfer and variation: noise a recording to some depth, and denoise it as something else.
+
+    z_n = √ᾱ_n z_0 + √(1 − ᾱ_n) ε,   n = strength · (N − 1),   then the sampler's walk from n
+
+as in SDEdit (Meng et al. 2022) and the shallow reverse process of AudioLDM §4. The depth is a share
+of the diffusion's steps and not of the sampler's, so that it means the same with every sampler.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Real
+from torch import Tensor
+
+from latentfoley.diffusion import CLEAN, Denoiser, add_noise
+from latentfoley.editing.masks import LatentMask
+from latentfoley.editing.request import EditRequest
+from latentfoley.editing.source import Source, encode
+from latentfoley.notation import Latent
+from latentfoley.pipeline import Model
+from latentfoley.provenance import EditRecord
+from latentfoley.samplers import Plan, sample
+from latentfoley.task import Samples, Walk
+from latentfoley.windows import jointly
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """A recording as something else, or as another take of itself.
+
+    Attributes:
+        source: the recording.
+        z_0: its latent.
+        strength: depth, 0 … 1.
+        inverse: the denoiser that leads up to the noise of the recording; None adds noise.
+    """
+
+    source: Source
+    z_0: Latent
+    strength: float
+    inverse: Denoiser | None
+
+    @classmethod
+    def of(cls, model: Model, request: EditRequest, source: Source) -> "Transfer":
+        """Return the task of a request."""
+        z_0 = encode(source.level.to_model(source.waveform), model)
+        what = request.source_prompt or request.source
+        inverse = unguided(model, what) if request.invert else None
+        return cls(source, z_0, request.strength, inverse)
+
+    @property
+    def n_samples(self) -> int:
+        """Exactly as long as the recording."""
+        return len(self.source.waveform)
+
+    @property
+    def edit(self) -> EditRecord:
+        """Its record."""
+        return self.source.record
+
+    @property
+    def before(self) -> Samples:
+        """The recording."""
+        return self.source.waveform
+
+    @property
+    def mask(self) -> LatentMask:
+        """Everywhere the same: the depth."""
+        return torch.full((1, 1, 1, 1), self.strength)
+
+    def latent(self, walk: Walk) -> Latent:
+        """Enter the walk at the depth asked for."""
+        eps = walk.noise()
+        z_0 = self.z_0.expand_as(eps)
+        if self.strength == 0:
+            return z_0
+        plan = enter(walk.plan, self.strength)
+        if self.inverse is not None:
+            return self._from_its_own_noise(z_0, plan, walk)
+        # At full depth nothing of the recording is left: this is generation.
+        z_n = eps if self.strength == 1 else _noised(z_0, eps, plan)
+        return sample(walk.denoiser, z_n, plan, walk.noise, callback=walk.tick)
+
+    def _from_its_own_noise(self, z_0: Latent, plan: Plan, walk: Walk) -> Latent:
+        """Walk up to the noise that the recording would come from, and down again."""
+        assert self.inverse is not None
+        n_steps = len(plan.timesteps)
+        z_n = invert(self.inverse, z_0, plan, lambda done, _, z: walk.tick(done, 2 * n_steps, z))
+        return sample(
+            walk.denoiser,
+            z_n,
+            plan,
+            walk.noise,
+            callback=lambda done, _, z: walk.tick(n_steps + done, 2 * n_steps, z),
+        )
+
+    def finish(self, waveform: Samples) -> Samples:
+        """Bring the sound to the recording's level, unless nothing of the recording is in it."""
+        if self.strength == 1 and self.inverse is None:
+            return waveform
+        return self.source.level.to_source(waveform)
+
+
+def enter(plan: Plan, strength: float) -> Plan:
+    """Return the part of a plan below the depth `strength` in (0, 1]; 1 is the whole plan."""
+    if strength == 1:
+        return plan
+    depth = strength * (plan.schedule.n_train_steps - 1)
+    # A step of less than one n would make multistep samplers divide two rounding errors.
+    return replace(plan, timesteps=(depth, *(n for n in plan.timesteps if n <= depth - 1)))
+
+
+def invert(
+    denoiser: Denoiser,
+    z_0: Latent,
+    plan: Plan,
+    callback: Callable[[int, int, Latent], None] | None = None,
+) -> Latent:
+    """Return the latent at the start of `plan` from which a deterministic walk leads to z_0.
+
+    The same loop and the same equation, with the noise level rising.   [Song et al. 2021, §4.3]
+    """
+    top, *below = plan.timesteps
+    # The first step leaves the clean latent, where the network was not trained: ask it at n = 0.
+    climb = Plan("euler", plan.schedule, (CLEAN, *(n for n in below[::-1] if n > 0)), end=top)
+
+    def eps_hat(z_n: Latent, n: Real[Tensor, "B"]) -> Latent:
+        return denoiser(z_n, n.clamp(min=0))
+
+    return sample(eps_hat, z_0, climb, callback=callback)
+
+
+def _noised(z_0: Latent, eps: Latent, plan: Plan) -> Latent:
+    return add_noise(z_0, eps, plan.timesteps[0], plan.schedule)
+
+
+def unguided(model: Model, what: str | Path) -> Denoiser:
+    """Return ε_θ given what a recording is, in words or by its own sound: for its inversion."""
+    E = model.hear(what)[None] if isinstance(what, Path) else model.text.embed([what])
+
+    def eps_hat(z_n: Latent, n: Real[Tensor, "B"]) -> Latent:
+        return model.denoiser(z_n, n, E.expand(len(z_n), -1))
+
+    return jointly(eps_hat, model.window)
