@@ -231,8 +231,7 @@ class Model:
         iterations = self.config.phase_iterations
         if iterations == 0:
             return waveforms
-        mended = griffin_lim(log_mel, self.config.mel, iterations=iterations, start=waveforms)
-        return mended.clamp(-1, 1)
+        return griffin_lim(log_mel, self.config.mel, iterations=iterations, start=waveforms)
 
     def _best(self, request: SamplingRequest, task: Task, E: Embedding, made: list[Any]) -> Clip:
         """Return the candidate whose sound is nearest to E; without candidates, the only one."""

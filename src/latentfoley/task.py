@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from latentfoley.diffusion import Denoiser
+from latentfoley.encoding import safe_gain
 from latentfoley.notation import Latent
 from latentfoley.provenance import EditRecord
 from latentfoley.samplers import Noise, Plan, sample
@@ -66,5 +67,5 @@ class Generation:
         return sample(walk.denoiser, walk.noise(), walk.plan, walk.noise, callback=walk.tick)
 
     def finish(self, waveform: Samples) -> Samples:
-        """Return the waveform as it is."""
-        return waveform
+        """Return the waveform, turned down as a whole where it would clip."""
+        return np.float32(safe_gain(waveform)) * waveform

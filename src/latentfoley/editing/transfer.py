@@ -22,7 +22,7 @@ from latentfoley.notation import Latent
 from latentfoley.pipeline import Model
 from latentfoley.provenance import EditRecord
 from latentfoley.samplers import Plan, sample
-from latentfoley.task import Samples, Walk
+from latentfoley.task import Generation, Samples, Walk
 from latentfoley.windows import jointly
 
 
@@ -99,7 +99,7 @@ class Transfer:
     def finish(self, waveform: Samples) -> Samples:
         """Bring the sound to the recording's level, unless nothing of the recording is in it."""
         if self.strength == 1 and self.inverse is None:
-            return waveform
+            return Generation(self.n_samples).finish(waveform)
         return self.source.level.to_source(waveform)
 
 
