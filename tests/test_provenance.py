@@ -194,6 +194,7 @@ class TestDescription:
             "guidance": "2.5",
             "duration": "10.24 s",
             "model": "tiny (hash sha256:0123abcd)",
+            "computed": "fp32, as trained",
             "made by": f"latentfoley {__version__}",
             "made on": "2026-01-02 03:04:05 UTC",
             "AI-generated": "yes",
@@ -218,7 +219,7 @@ class TestCommand:
         assert again == (
             "latentfoley generate 'a dog barking' --negative-prompt hiss --like 'my dog.wav' "
             "--seed 7 --index 2 --candidate 1 --duration 10.24 --sampler ddim --steps 50 "
-            "--spacing trailing --eta 0.0 --guidance 2.5 --model tiny"
+            "--spacing trailing --eta 0.0 --guidance 2.5 --model tiny --dtype fp32 --compat trained"
         )
 
     @pytest.mark.parametrize("prompt", [p for p in PROMPTS if p.isprintable()])

@@ -1,12 +1,18 @@
 """Where to compute, and in which number format."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from latentfoley.errors import InputError, nearest
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Dtype = Literal["fp32", "bf16", "fp16"]
+DTYPES: dict[Dtype, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "neon", "bf16")
 
 
@@ -43,6 +49,11 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in DTYPES:
         raise InputError(f"dtype '{name}' is not known; {nearest(name, ['auto', *DTYPES])}")
     return DTYPES[name]
+
+
+def dtype_name(dtype: torch.dtype) -> Dtype:
+    """Return the name in `DTYPES` of a precision the denoiser is kept in."""
+    return next(name for name, known in DTYPES.items() if known == dtype)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -73,6 +73,7 @@ def load(
         unet=parts.unet.fill(Unet, precision).to(where),
         vae=parts.vae.fill(Vae).to(where),
         vocoder=parts.vocoder.fill(Vocoder).to(where),
+        compat=mode,
     )
 
 

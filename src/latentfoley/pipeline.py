@@ -19,10 +19,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentfoley.audio import read_audio, require_sound
+from latentfoley.checkpoints.compat import Compat
 from latentfoley.checkpoints.tensors import hash_weights
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.clip import Clip
 from latentfoley.config import ModelConfig
+from latentfoley.devices import dtype_name
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, guided, in_precision
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.notation import Embedding, Latent, LogMel, Waveform
@@ -52,6 +54,7 @@ class Model:
     unet: Unet
     vae: Vae
     vocoder: Vocoder
+    compat: Compat = "trained"
     window_s: float = WINDOW_S
 
     @cached_property
@@ -259,6 +262,8 @@ class Model:
             spacing=request.spacing or SAMPLERS[request.sampler].spacing,
             model=self.name,
             model_hash=self.weights_hash,
+            dtype=dtype_name(self.unet.conv_in.weight.dtype),
+            compat=self.compat,
             **request.model_dump(include=_RECORDED),
         )
 

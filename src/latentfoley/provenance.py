@@ -135,6 +135,8 @@ class Provenance(BaseModel):
         guidance: classifier-free guidance scale, ≥ 0; 1 is none.
         duration_s: length, in seconds, > 0.
         model: the name or hub id it was loaded by.
+        dtype: precision of the denoiser.
+        compat: how published configs were read; see `load`.
         model_hash: hash of its weights.
     """
 
@@ -164,6 +166,8 @@ class Provenance(BaseModel):
     guidance: float = Field(ge=0)
     duration_s: float = Field(gt=0)
     model: _Name
+    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compat: Literal["trained", "diffusers"] = "trained"
     model_hash: _Name
 
     @model_validator(mode="after")
@@ -270,6 +274,7 @@ def describe(provenance: Provenance) -> dict[str, str]:
         "guidance": f"{provenance.guidance:g}",
         "duration": f"{provenance.duration_s:g} s",
         "model": f"{provenance.model} (hash {provenance.model_hash})",
+        "computed": f"{provenance.dtype}, as {provenance.compat}",
         "made by": f"{provenance.program} {provenance.version}",
         "made on": f"{provenance.created:%Y-%m-%d %H:%M:%S} UTC",
         "AI-generated": "yes",
@@ -299,6 +304,8 @@ def command(provenance: Provenance) -> str:
         "--eta": provenance.eta,
         "--guidance": provenance.guidance,
         "--model": provenance.model,
+        "--dtype": provenance.dtype,
+        "--compat": provenance.compat,
     }
     words = [provenance.program, *(["edit", edit.kind] if edit else ["generate"])]
     pairs = [(option, str(value)) for option, value in options.items() if str(value)]

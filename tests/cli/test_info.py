@@ -46,6 +46,7 @@ class TestAgain:
             ["a dog @0.7 + the rain @0.3", "--duration", "0.1234", "--index", 9],
             ["--like", "tone.wav"],
             ["a dog", "--candidates", 3],
+            ["a dog", "--dtype", "bf16", "--compat", "diffusers"],
         ],
     )
     def test_the_command_makes_the_same_samples(self, run, generate, tmp_path, words):

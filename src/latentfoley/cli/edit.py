@@ -81,6 +81,10 @@ def edit(
     candidate: Annotated[int, Option(help="Number of the first candidate.")] = 0,
     model: Annotated[str, Option("-m", "--model", help="tiny, a folder, or a hub id.")] = "tiny",
     device: Annotated[str | None, Option(help="cpu, cuda, mps; by default the fastest.")] = None,
+    dtype: Annotated[str, Option(help="Denoiser's precision: fp32, bf16, fp16 or auto.")] = "fp32",
+    compat: Annotated[
+        str, Option(help="Published configs: trained, or diffusers for its reading of them.")
+    ] = "trained",
     format_: Annotated[
         str | None, Option("--format", help="wav, flac, ogg or mp3; by default wav.")
     ] = None,
@@ -134,7 +138,7 @@ def edit(
     from latentfoley.loading import load
 
     with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
-        loaded = load(model, device=device)
+        loaded = load(model, device=device, dtype=dtype, compat=compat)
         task = editing.prepare(loaded, request)
         clips = loaded.make(request, task, progress)
         draw = partial(editing.plot, task=task) if plot else None

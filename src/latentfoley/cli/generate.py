@@ -46,6 +46,10 @@ def generate(
     candidate: Annotated[int, Option(help="Number of the first candidate.")] = 0,
     model: Annotated[str, Option("-m", "--model", help="tiny, a folder, or a hub id.")] = "tiny",
     device: Annotated[str | None, Option(help="cpu, cuda, mps; by default the fastest.")] = None,
+    dtype: Annotated[str, Option(help="Denoiser's precision: fp32, bf16, fp16 or auto.")] = "fp32",
+    compat: Annotated[
+        str, Option(help="Published configs: trained, or diffusers for its reading of them.")
+    ] = "trained",
     format_: Annotated[
         str | None, Option("--format", help="wav, flac, ogg or mp3; by default wav.")
     ] = None,
@@ -83,7 +87,7 @@ def generate(
     from latentfoley.loading import load
 
     with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
-        clips = load(model, device=device).run(request, progress)
+        clips = load(model, device=device, dtype=dtype, compat=compat).run(request, progress)
         draw = Clip.plot if plot else None
         written += deliver(clips, paths, may_replace=paths == [out], draw=draw, as_json=as_json)
 
