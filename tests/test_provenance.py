@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from latentfoley import __version__
 from latentfoley.audio import write_audio
 from latentfoley.errors import AudioFileError, InputError
-from latentfoley.provenance import Guide, Provenance, command, describe, read_provenance
+from latentfoley.provenance import EditRecord, Guide, Provenance, command, describe, read_provenance
 from signals import tone
 
 FILES = ["a.wav", "a.flac", "a.ogg", "a.mp3"]
@@ -131,6 +131,63 @@ class TestWhatItSays:
 
     def test_a_guiding_recording_can_stand_for_the_prompt(self):
         assert record(prompt="", like=GUIDE).like == GUIDE
+
+
+class TestEdits:
+    def edited(self, **changes):
+        values = {
+            "kind": "inpaint",
+            "source": GUIDE,
+            "options": (("--from", "1.0"), ("--to", "2.0")),
+        }
+        edit = EditRecord(**(values | changes))
+        return record(kind=edit.kind, edit=edit, prompt="")
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_through_every_format(self, tmp_path, name):
+        written = self.edited(kind="morph", other=GUIDE, options=(("--with", "müde -- .wav"),))
+        write_audio(tmp_path / name, tone(), 16_000, provenance=written.to_record())
+        assert read_provenance(tmp_path / name) == written
+
+    def test_the_command_names_the_recording_and_every_setting_but_the_length(self):
+        again = command(self.edited())
+        assert again.startswith("latentfoley edit inpaint 'my dog.wav' --from 1.0 --to 2.0 --seed")
+        assert "--duration" not in again
+
+    def test_names_that_begin_with_a_dash_are_no_options(self):
+        odd = Guide(file="-o.wav", sha256="0" * 64)
+        words = shlex.split(command(self.edited(source=odd, options=(("--with", "-x.wav"),))))
+        assert words[-2:] == ["--", "-o.wav"]
+        assert "--with=-x.wav" in words
+
+    def test_a_flag_has_no_value(self):
+        options = (("--invert", ""),)
+        assert " --invert --seed 7 " in command(self.edited(kind="vary", options=options))
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"kind": "burn"},
+            {"options": (("; rm -rf *", "1"),)},
+            {"options": (("--from", "\ud800"),)},
+            {"source": None},
+            {"colour": "red"},
+        ],
+    )
+    def test_what_cannot_be_on_record(self, changes):
+        with pytest.raises(ValidationError):
+            self.edited(**changes)
+
+    def test_a_kind_goes_with_its_edit(self):
+        with pytest.raises(ValidationError, match="does not go with its edit"):
+            record(kind="vary", edit=self.edited().edit)
+        with pytest.raises(ValidationError, match="does not go with its edit"):
+            record(kind="vary")
+
+    def test_titles(self):
+        assert self.edited().title == "inpaint my dog.wav"
+        assert record().title == "a dog barking"
+        assert record(prompt="", like=GUIDE).title == "like my dog.wav"
 
 
 class TestReadingOtherFiles:

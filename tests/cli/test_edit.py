@@ -130,7 +130,10 @@ class TestRefused:
                 "source_prompt is no setting of vary; allowed: strength, invert",
             ),
             (("vary", "in.wav", "rain", "--like", "tone.wav"), "and not both"),
-            (("inpaint", "in.wav", "rain"), "inpaint needs spans, bands or both"),
+            (
+                ("inpaint", "in.wav", "rain"),
+                "inpaint needs spans (--from, --to), bands (--band) or both",
+            ),
             (("upsample", "in.wav", "rain"), "reaches up to 8000 Hz, as high as the model hears"),
             (
                 ("upsample", "in.wav", "rain", "--cutoff", 8000),
@@ -140,7 +143,7 @@ class TestRefused:
                 ("loop", "in.wav", "rain"),
                 "a seam of 0.5 s does not fit into 'in.wav'; allowed: less than 0.3 s",
             ),
-            (("morph", "in.wav"), "morph needs a second recording to go to: other"),
+            (("morph", "in.wav"), "morph needs a second recording: other (--with)"),
             (("morph", "in.wav", "--with", "tune.wav"), "Nearest there: tone.wav"),
             (
                 ("inpaint", "in.wav", "rain", "--from", 1),

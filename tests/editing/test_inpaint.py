@@ -144,7 +144,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("kind", "options", "message"),
         [
-            ("inpaint", {}, "inpaint needs spans, bands or both"),
+            ("inpaint", {}, r"inpaint needs spans \(--from, --to\), bands"),
             (
                 "inpaint",
                 {"spans": [(0.3, 0.2)]},
@@ -168,7 +168,7 @@ class TestRefused:
             ),
             ("inpaint", {"spans": [(0, 1)], "repeats": 0}, "repeats: must lie between 1 and 20"),
             ("inpaint", {"spans": [(0, 1)], "strength": 0.5}, "strength is no setting of inpaint"),
-            ("extend", {}, "extend needs before_s or after_s"),
+            ("extend", {}, r"extend needs before_s \(--before\), after_s"),
             ("extend", {"after_s": -1}, "after_s: must lie between 0 and 3600"),
         ],
     )

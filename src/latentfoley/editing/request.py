@@ -41,7 +41,7 @@ class EditRequest(SamplingRequest):
             come from, instead of adding noise at random; keeps more of its structure.
         spans: of an inpainting: beginning and end of each, in seconds; none is all the time.
         bands: of an inpainting: lower and upper edge of each, in Hz; none is all frequencies.
-        repeats: of an inpainting or extension: how often each step is walked, 1 … 20; more is in
+        repeats: of all that makes a part anew: how often each step is walked, 1 … 20; more is in
             better keeping with the surroundings (RePaint's resampling).
         before_s, after_s: of an extension: seconds to add at the start and at the end.
         cutoff_hz: of an upsampling: the band above is made anew; None finds where it ends.
@@ -111,11 +111,11 @@ class EditRequest(SamplingRequest):
         if self.kind in _NEEDS_PROMPT and not self.prompts and self.like is None:
             raise ValueError(f"{self.kind} needs a prompt, or a recording to be like")
         if self.kind == "inpaint" and not self.spans and not self.bands:
-            raise ValueError("inpaint needs spans, bands or both: what is to be made anew?")
+            raise ValueError("inpaint needs spans (--from, --to), bands (--band) or both")
         if self.kind == "extend" and self.before_s == self.after_s == 0:
-            raise ValueError("extend needs before_s or after_s, or both: how much is to be added?")
+            raise ValueError("extend needs before_s (--before), after_s (--after) or both")
         if self.kind == "morph" and self.other is None:
-            raise ValueError("morph needs a second recording to go to: other")
+            raise ValueError("morph needs a second recording: other (--with)")
         if self.source_prompt and self.negative_prompt:
             raise ValueError("give a source prompt or a negative prompt: both say what to leave")
         return self
