@@ -33,6 +33,7 @@ bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model, and lo
 	$(BIN)/python benchmarks/tiny/reconstruct.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/speed.py
 	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/generating.py
 
 tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, from recordings to folder
 	$(BIN)/latentfoley train vae recipes/tiny/vae-1.toml

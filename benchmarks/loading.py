@@ -19,7 +19,7 @@ import torch
 
 from latentfoley.checkpoints import kinds, layout, tensors, towers
 from latentfoley.checkpoints.json_files import write_json
-from latentfoley.config import ScheduleConfig
+from latentfoley.config import ModelConfig, ScheduleConfig
 from latentfoley.presets import small
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
@@ -67,9 +67,8 @@ LOADERS = {
 }
 
 
-def write_small(folder: Path) -> int:
-    """Write S with random weights and return the bytes of its weights."""
-    config = small()
+def write_random(folder: Path, config: ModelConfig) -> int:
+    """Write a model of that size with random weights and return the bytes of its weights."""
     layout.write_unet(folder / "unet", config.unet, Unet(config.unet).state_dict())
     layout.write_vae(folder / "vae", config.vae, Vae(config.vae).state_dict())
     layout.write_vocoder(folder / "vocoder", config.vocoder, Vocoder(config.vocoder).state_dict())
@@ -117,7 +116,7 @@ def summary(runs: list[dict[str, float]], n_bytes: int) -> dict[str, float]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "S"
-        n_bytes = write_small(folder)
+        n_bytes = write_random(folder, small())
         runs: dict[str, list[dict[str, float]]] = {name: [] for name in LOADERS}
         for _ in range(RUNS):
             for name in LOADERS:

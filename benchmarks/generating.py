@@ -1,0 +1,65 @@
+"""What generating with the published sizes takes in memory: `python benchmarks/generating.py`.
+
+Each size, with random weights, makes one clip of 10 s in two steps on the CPU, in a process of its
+own. More steps take more time and no more memory. Writes `benchmarks/generating.json`: the peak of
+the resident memory (VmHWM), imports and weights included, and seconds.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from latentfoley.config import ModelConfig
+from latentfoley.presets import large, medium, small
+from loading import write_random
+
+HERE = Path(__file__).parent
+DURATION_S = 10.0
+
+PROGRAM = """
+import json, sys, time
+from pathlib import Path
+
+import latentfoley
+
+model = latentfoley.load(sys.argv[1], device="cpu", dtype=sys.argv[2])
+start = time.perf_counter()
+model.generate("rain", duration_s=float(sys.argv[3]), steps=2)
+lines = Path("/proc/self/status").read_text().splitlines()
+peak = 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+print(json.dumps({"peak_GB": round(peak / 1e9, 2), "two steps_s": time.perf_counter() - start}))
+"""
+
+
+def measure(config: ModelConfig, dtype: str) -> dict[str, float]:
+    """Write a model, generate with it in a new process, and return what that reports."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "model"
+        n_bytes = write_random(folder, config)
+        words = [sys.executable, "-c", PROGRAM, str(folder), dtype, str(DURATION_S)]
+        end = subprocess.run(words, check=True, capture_output=True, text=True)
+    report: dict[str, float] = json.loads(end.stdout.splitlines()[-1])
+    report["two steps_s"] = round(report["two steps_s"], 1)
+    return {"weights_GB": round(n_bytes / 1e9, 2)} | report
+
+
+def main() -> None:
+    report: dict[str, object] = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "duration_s": DURATION_S,
+    }
+    for name, config in (("S", small()), ("M", medium()), ("L", large())):
+        for dtype in ("fp32", "bf16"):
+            report[f"{name}, {dtype}"] = measure(config, dtype)
+            print(name, dtype, report[f"{name}, {dtype}"], flush=True)
+    (HERE / "generating.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
