@@ -9,6 +9,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from latentfoley.cli import options
 from latentfoley.cli.output import clip_paths, deliver, interruptible, progress_bar, require_place
 from latentfoley.errors import InputError, nearest_files
 
@@ -20,42 +21,31 @@ def generate(
         list[str] | None,
         typer.Argument(help='What to hear; a blend is "rain @0.7 + a dog barking @0.3".'),
     ] = None,
-    out: Annotated[
-        Path,
-        Option("-o", "--out", help="Folder, where no other sound is overwritten, or file's name."),
-    ] = Path("out"),
+    out: options.Out = Path("out"),
     from_: Annotated[
         Path | None, Option("--from", help="Prompts from a .csv or .jsonl (column 'prompt').")
     ] = None,
-    like: Annotated[Path | None, Option(help="Be like this recording, instead of a text.")] = None,
-    negative_prompt: Annotated[str, Option(help="What to steer away from.")] = "",
+    like: options.Like = None,
+    negative_prompt: options.NegativePrompt = "",
     duration: Annotated[float, Option(help="Seconds per clip, 0.1 to 3600.")] = 5.0,
-    steps: Annotated[int, Option(help="Denoising steps, 1 to 1000.")] = 25,
-    guidance: Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")] = 4.5,
-    sampler: Annotated[
-        str, Option(help="ddim, ddpm, dpm++, dpm++sde, unipc, euler or heun.")
-    ] = "dpm++",
-    spacing: Annotated[
-        str | None, Option(help="uniform, trailing or karras; by default the sampler's own.")
-    ] = None,
-    eta: Annotated[float, Option(help="Fresh noise in ddim, 0 to 1.")] = 0.0,
-    seed: Annotated[int, Option(help="Same seed, same sounds.")] = 0,
-    n: Annotated[int, Option("-n", "--n", help="Clips per prompt.")] = 1,
-    candidates: Annotated[int, Option(help="Sounds tried per clip; CLAP keeps the best.")] = 1,
-    index: Annotated[int, Option(help="Number of the first clip, to make one of many again.")] = 0,
-    candidate: Annotated[int, Option(help="Number of the first candidate.")] = 0,
-    model: Annotated[str, Option("-m", "--model", help="tiny, a folder, or a hub id.")] = "tiny",
-    device: Annotated[str | None, Option(help="cpu, cuda, mps; by default the fastest.")] = None,
-    dtype: Annotated[str, Option(help="Denoiser's precision: fp32, bf16, fp16 or auto.")] = "fp32",
-    compat: Annotated[
-        str, Option(help="Published configs: trained, or diffusers for its reading of them.")
-    ] = "trained",
-    format_: Annotated[
-        str | None, Option("--format", help="wav, flac, ogg or mp3; by default wav.")
-    ] = None,
+    steps: options.Steps = 25,
+    guidance: options.Guidance = 4.5,
+    sampler: options.SamplerName = "dpm++",
+    spacing: options.SpacingName = None,
+    eta: options.Eta = 0.0,
+    seed: options.Seed = 0,
+    n: options.Count = 1,
+    candidates: options.Candidates = 1,
+    index: options.Index = 0,
+    candidate: options.Candidate = 0,
+    model: options.ModelName = "tiny",
+    device: options.Device = None,
+    dtype: options.Dtype = "fp32",
+    compat: options.CompatName = "trained",
+    format_: options.Format = None,
     plot: Annotated[bool, Option("--plot", help="Write a picture beside every file.")] = False,
-    as_json: Annotated[bool, Option("--json", help="Print one JSON object per file.")] = False,
-    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Generate sounds from texts.
 

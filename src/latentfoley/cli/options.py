@@ -1,0 +1,33 @@
+"""The options that `generate` and `edit` share: one meaning, one help text."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+Out = Annotated[
+    Path, Option("-o", "--out", help="Folder, where no other sound is overwritten, or file's name.")
+]
+Like = Annotated[Path | None, Option(help="Be like this recording, instead of a text.")]
+NegativePrompt = Annotated[str, Option(help="What to steer away from.")]
+Steps = Annotated[int, Option(help="Denoising steps, 1 to 1000.")]
+Guidance = Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")]
+SamplerName = Annotated[str, Option(help="ddim, ddpm, dpm++, dpm++sde, unipc, euler or heun.")]
+SpacingName = Annotated[
+    str | None, Option(help="uniform, trailing or karras; by default the sampler's own.")
+]
+Eta = Annotated[float, Option(help="Fresh noise in ddim, 0 to 1.")]
+Seed = Annotated[int, Option(help="Same seed, same sounds.")]
+Count = Annotated[int, Option("-n", "--n", help="Clips per prompt.")]
+Candidates = Annotated[int, Option(help="Sounds tried per clip; CLAP keeps the best.")]
+Index = Annotated[int, Option(help="Number of the first clip, to make one of many again.")]
+Candidate = Annotated[int, Option(help="Number of the first candidate.")]
+ModelName = Annotated[str, Option("-m", "--model", help="tiny, a folder, or a hub id.")]
+Device = Annotated[str | None, Option(help="cpu, cuda, mps; by default the fastest.")]
+Dtype = Annotated[str, Option(help="Denoiser's precision: fp32, bf16, fp16 or auto.")]
+CompatName = Annotated[
+    str, Option(help="Published configs: trained, or diffusers for its reading of them.")
+]
+Format = Annotated[str | None, Option("--format", help="wav, flac, ogg or mp3; by default wav.")]
+AsJson = Annotated[bool, Option("--json", help="Print one JSON object per file.")]
+Debug = Annotated[bool, Option("--debug", help="Show the traceback of an error.")]
