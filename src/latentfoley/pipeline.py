@@ -28,7 +28,7 @@ from latentfoley.devices import dtype_name
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, guided, in_precision
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.notation import Embedding, Latent, LogMel, Waveform
-from latentfoley.provenance import Guide, Provenance
+from latentfoley.provenance import Guide, Lora, Provenance
 from latentfoley.request import GenerationRequest, Prompt, SamplingRequest, parse_blend
 from latentfoley.samplers import SAMPLERS, make_plan
 from latentfoley.task import Generation, Samples, Task, Walk
@@ -56,6 +56,7 @@ class Model:
     vocoder: Vocoder
     compat: Compat = "trained"
     window_s: float = WINDOW_S
+    lora: Lora | None = None
 
     @cached_property
     def audio(self) -> AudioTower:
@@ -264,6 +265,7 @@ class Model:
             model_hash=self.weights_hash,
             dtype=dtype_name(self.unet.conv_in.weight.dtype),
             compat=self.compat,
+            lora=self.lora,
             **request.model_dump(include=_RECORDED),
         )
 

@@ -94,6 +94,23 @@ class Guide(BaseModel):
             raise AudioFileError(f"'{path}' cannot be read: {error.strerror or error}") from None
 
 
+class Lora(BaseModel):
+    """An adapter that was merged into the model's weights.
+
+    Attributes:
+        name: the folder it was loaded from.
+        hash: of its weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: _Name
+    hash: _Name
+
+    def __str__(self) -> str:
+        return f"{self.name} (hash {self.hash})"
+
+
 class EditRecord(BaseModel):
     """What was done to a recording.
 
@@ -138,6 +155,7 @@ class Provenance(BaseModel):
         dtype: precision of the denoiser.
         compat: how published configs were read; see `load`.
         model_hash: hash of its weights.
+        lora: the adapter that was merged into them, None for none.
     """
 
     model_config = ConfigDict(
@@ -169,6 +187,7 @@ class Provenance(BaseModel):
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     compat: Literal["trained", "diffusers"] = "trained"
     model_hash: _Name
+    lora: Lora | None = None
 
     @model_validator(mode="after")
     def _require_source(self) -> Self:
@@ -274,6 +293,7 @@ def describe(provenance: Provenance) -> dict[str, str]:
         "guidance": f"{provenance.guidance:g}",
         "duration": f"{provenance.duration_s:g} s",
         "model": f"{provenance.model} (hash {provenance.model_hash})",
+        "adapter": f"{provenance.lora}" if provenance.lora else "",
         "computed": f"{provenance.dtype}, as {provenance.compat}",
         "made by": f"{provenance.program} {provenance.version}",
         "made on": f"{provenance.created:%Y-%m-%d %H:%M:%S} UTC",
@@ -304,6 +324,7 @@ def command(provenance: Provenance) -> str:
         "--eta": provenance.eta,
         "--guidance": provenance.guidance,
         "--model": provenance.model,
+        "--lora": provenance.lora.name if provenance.lora else "",
         "--dtype": provenance.dtype,
         "--compat": provenance.compat,
     }

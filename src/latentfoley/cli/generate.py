@@ -39,6 +39,7 @@ def generate(
     index: options.Index = 0,
     candidate: options.Candidate = 0,
     model: options.ModelName = "tiny",
+    lora: options.Lora = None,
     device: options.Device = None,
     dtype: options.Dtype = "fp32",
     compat: options.CompatName = "trained",
@@ -77,7 +78,9 @@ def generate(
     from latentfoley.loading import load
 
     with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
-        clips = load(model, device=device, dtype=dtype, compat=compat).run(request, progress)
+        clips = load(model, device=device, dtype=dtype, compat=compat, lora=lora).run(
+            request, progress
+        )
         draw = Clip.plot if plot else None
         written += deliver(clips, paths, may_replace=paths == [out], draw=draw, as_json=as_json)
 
