@@ -276,3 +276,26 @@ class TestExport:
         diffusion()
         (tmp_path / "mine").mkdir()
         refused(run, "train", "export", "run", "mine", says="mine exists already")
+
+
+class TestReport:
+    def test_a_run_of_the_trainer_has_a_page(self, vae, run, tmp_path):
+        assert vae().code == 0
+        end = run("train", "report", "run")
+        assert (end.code, end.err) == (0, "")
+        *lines, verdict, path = end.out.splitlines()
+        assert path == "run/report.html"
+        assert verdict.endswith("could not be measured.")
+        assert any(line.startswith("The loss diverges: not measured, because") for line in lines)
+        assert (tmp_path / path).read_text().endswith("</html>\n")
+
+    def test_where_it_is_written_is_asked_for(self, vae, run, tmp_path):
+        assert vae().code == 0
+        assert run("train", "report", "run", "--out", "pages/vae.html").code == 0
+        assert (tmp_path / "pages" / "vae.html").is_file()
+        assert not (tmp_path / "run" / "report.html").exists()
+
+    def test_a_run_that_is_none(self, run, refused, tmp_path):
+        (tmp_path / "runs").mkdir()
+        refused(run, "train", "report", "run", says="there is no run at 'run'. Nearest there: runs")
+        refused(run, "train", "report", "runs", says="there is no log at 'runs/log.jsonl'")

@@ -68,6 +68,30 @@ def export(
     typer.echo(f"{out}  {size / 1e6:.1f} MB")
 
 
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file to write; by default report.html in the run.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a page about a run: curves, sounds, settings, and what is wrong with it."""
+    from latentfoley.evaluation.report import write
+    from latentfoley.training.report.diagnosis import diagnose
+    from latentfoley.training.report.page import page, verdict
+    from latentfoley.training.report.run import read_run
+
+    read = read_run(run)
+    findings = diagnose(read)
+    path = out or run / "report.html"
+    write(path, page(read, findings))
+    for finding in findings:
+        typer.echo(finding.line)
+    typer.echo(verdict(findings))
+    typer.echo(path)
+
+
 def _run(path: Path, recipe_kind: Any, task_kind: Any, device: str | None) -> None:
     """Read the recipe, build the task and train; every run resumes from its last checkpoint.
 
