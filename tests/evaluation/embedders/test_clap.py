@@ -9,7 +9,7 @@ from signals import noise, tone
 
 def test_sounds_and_texts_share_a_space(micro_model_folder):
     clap = find_embedder(f"clap={micro_model_folder}")
-    features = clap.embed(noise(0.7))
+    (features,) = clap.embed([noise(0.7)])
     texts = clap.embed_texts(["rain", "a dog"])
     assert features.windows.shape == (1, texts.shape[1])
     assert np.linalg.norm(features.windows) == pytest.approx(1)
@@ -19,7 +19,23 @@ def test_sounds_and_texts_share_a_space(micro_model_folder):
 
 def test_the_same_sound_has_the_same_features(micro_model_folder):
     clap = find_embedder(f"clap={micro_model_folder}")
-    assert np.array_equal(clap.embed(tone()).windows, clap.embed(tone()).windows)
+    assert np.array_equal(clap.embed([tone()])[0].windows, clap.embed([tone()])[0].windows)
+
+
+def test_company_moves_nothing_beyond_rounding(micro_model_folder):
+    clap = find_embedder(f"clap={micro_model_folder}")
+    sounds = [
+        noise(0.7),
+        tone(),
+        noise(12.0, seed=1),
+        noise(0.1),
+        *(noise(1.0, seed=k) for k in range(9)),
+    ]
+    together = clap.embed(sounds)
+    for sound, features in zip(sounds, together, strict=True):
+        (alone,) = clap.embed([sound])
+        assert features.windows == pytest.approx(alone.windows, abs=1e-6)
+        assert features.logits == pytest.approx(alone.logits, abs=1e-4)
 
 
 def test_other_weights_have_another_hash(micro_model_folder):

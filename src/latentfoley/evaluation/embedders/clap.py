@@ -5,6 +5,7 @@ over a temperature, so that KL and IS can be computed offline. They compare runs
 they are no PANNs and belong in no table beside them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -42,10 +43,10 @@ class ClapEmbedder:
         """Rules of reading: ours, at the rate of the tower, which repeats short sounds."""
         return Reading(sample_rate=self.audio.front_end.sample_rate)
 
-    def embed(self, waveform: Float32[np.ndarray, "N"]) -> Features:
-        """Return one unit row, and the zero-shot logits."""
-        E = self.audio.embed(waveform, self.audio.front_end.sample_rate).double().cpu().numpy()
-        return Features(E[None], self.class_texts @ E / TEMPERATURE)
+    def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:
+        """Return one unit row, and the zero-shot logits, per sound."""
+        rows = self.audio.embed_all(waveforms).double().cpu().numpy()
+        return [Features(E[None], self.class_texts @ E / TEMPERATURE) for E in rows]
 
     def embed_texts(self, texts: list[str]) -> Float64[np.ndarray, "B D"]:
         """Return one unit row per text."""

@@ -9,6 +9,7 @@ The files also hold the STFT as convolutions and the mel filters. Both are compu
 filters in the file are compared with ours, which tells the 16 kHz file from the 32 kHz one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +101,15 @@ class Cnn14Embedder:
         return Reading(sample_rate=rate, min_samples=round(_MIN_S * rate))
 
     @torch.no_grad()
-    def embed(self, waveform: Float32[np.ndarray, "N"]) -> Features:
-        """Return one row of 2048 features, and the logits."""
-        features, logits = self.network(log_mel(torch.from_numpy(waveform)[None], self.mel))
-        return Features(features.double().numpy(), logits[0].double().numpy())
+    def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:
+        """Return one row of 2048 features, and the logits, per sound."""
+        found: dict[int, Features] = {}
+        for length in {len(waveform) for waveform in waveforms}:  # zeros would be heard
+            same = [k for k, waveform in enumerate(waveforms) if len(waveform) == length]
+            mels = [log_mel(torch.from_numpy(waveforms[k])[None], self.mel) for k in same]
+            features, logits = (out.double().numpy() for out in self.network(torch.cat(mels)))
+            found |= {k: Features(features[[i]], logits[i]) for i, k in enumerate(same)}
+        return [found[k] for k in range(len(waveforms))]
 
 
 def log_mel(waveform: Float[Tensor, "B N"], mel: MelConfig) -> Float[Tensor, "B 1 T F"]:
