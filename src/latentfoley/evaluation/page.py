@@ -17,7 +17,7 @@ from latentfoley.encoding import encode_audio
 from latentfoley.evaluation.clips import Clip
 from latentfoley.evaluation.evaluate import Evaluation
 from latentfoley.evaluation.reading import Reading
-from latentfoley.evaluation.report import headline, interval, number, section_name
+from latentfoley.evaluation.report import headline, interval, number, origins, section_name
 from latentfoley.evaluation.score import Score
 from latentfoley.evaluation.sections import Section
 
@@ -39,11 +39,12 @@ def page(evaluation: Evaluation) -> str:
     """Return the report as HTML; reads the shown clips again."""
     warnings = "".join(f'<p class="warn">{escape(text)}</p>' for text in evaluation.warnings)
     title = escape(headline(evaluation))
+    about = "".join(f"<p><small>{escape(text)}</small></p>" for text in origins(evaluation))
     sections = "".join(_section(section) for section in evaluation.sections)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         f"<title>{title}</title><style>{_STYLE}</style><h1>Evaluation</h1><p>{title}</p>"
-        f"{warnings}{sections}{_clips(evaluation)}</html>\n"
+        f"{about}{warnings}{sections}{_clips(evaluation)}</html>\n"
     )
 
 

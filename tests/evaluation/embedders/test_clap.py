@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
+from latentfoley.clap import audio_features, cut_windows
+from latentfoley.errors import ModelError
 from latentfoley.evaluation.embedders import find_embedder
+from micro import FRONT_END, clap_folder
 from signals import noise, tone
 
 
@@ -36,6 +40,31 @@ def test_company_moves_nothing_beyond_rounding(micro_model_folder):
         (alone,) = clap.embed([sound])
         assert features.windows == pytest.approx(alone.windows, abs=1e-6)
         assert features.logits == pytest.approx(alone.logits, abs=1e-4)
+
+
+def test_a_folder_of_transformers_is_what_transformers_computes(tmp_path):
+    from transformers import ClapModel
+
+    clap_folder(tmp_path / "their")
+    clap = find_embedder(f"clap={tmp_path / 'their'}")
+    theirs = ClapModel.from_pretrained(tmp_path / "their").eval()
+    tokens = clap.text.tokenizer(["rain", "a dog"], padding=True, return_tensors="pt")
+    words = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+    windows = cut_windows(torch.from_numpy(tone(duration_s=1.0)), FRONT_END.n_samples)
+    with torch.no_grad():
+        out = theirs(**words, input_features=audio_features(windows, FRONT_END))
+    assert clap.embed_texts(["rain", "a dog"]) == pytest.approx(out.text_embeds.numpy(), abs=1e-6)
+    (heard,) = clap.embed([tone(duration_s=1.0)])
+    assert heard.windows == pytest.approx(out.audio_embeds.numpy(), abs=1e-6)
+    assert clap.name == "clap (their)"
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ModelError, match="holds a 'bert', not a CLAP"):
+        find_embedder(f"clap={tmp_path}")
+    with pytest.raises(ModelError, match="no folder"):
+        find_embedder("clap=nowhere")
 
 
 def test_other_weights_have_another_hash(micro_model_folder):

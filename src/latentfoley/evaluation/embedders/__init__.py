@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -70,7 +70,8 @@ class TextEmbedder(Embedder, Protocol):
         """Return one row per text."""
 
 
-Factory = Callable[[Path | None], Embedder]
+Factory = Callable[[Any], Embedder]
+"""Takes the path after "=", None without one."""
 
 
 def find_embedder(spec: str) -> Embedder:
@@ -79,19 +80,31 @@ def find_embedder(spec: str) -> Embedder:
     NAME may also be "module:function", a factory that is imported as Python would.
 
     Built in: `clap` (PATH is a model folder; the embedded `tiny` without one), `cnn14-16k`,
-    `cnn14-32k` and `vggish` (PATH is the published weight file).
+    `cnn14-32k` and `vggish` (PATH is the published weight file; without one, the downloaded one).
 
     Raises:
         InputError: no embedder of that name, or one that needs a path and got none.
         ModelError: the path does not hold its weights.
     """
+    factory, path = require_embedder(spec)
+    return factory(path)
+
+
+def require_embedder(spec: str) -> tuple[Factory, Path | None]:
+    """Return what makes an embedder and from which path, without making it.
+
+    Raises:
+        InputError: as `find_embedder`.
+    """
+    from latentfoley.evaluation.embedders import published
+
     name, _, path = spec.partition("=")
     if ":" in name:
-        return _imported(name)(Path(path).expanduser() if path else None)
+        return _imported(name), Path(path).expanduser() if path else None
     factories = _factories()
     if name not in factories:
         raise InputError(f"there is no embedder '{name}'; {nearest(name, factories)}")
-    return factories[name](Path(path).expanduser() if path else None)
+    return factories[name], published.find(name, path)
 
 
 def _imported(name: str) -> Factory:

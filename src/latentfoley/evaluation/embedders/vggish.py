@@ -107,9 +107,9 @@ def filters() -> Float[Tensor, "257 64"]:
     return triangles
 
 
-def load(path: Path | None) -> VggishEmbedder:
+def load(path: Path) -> VggishEmbedder:
     """Return VGGish from the published torch file."""
-    tensors, digest = read_weights(path, "vggish", "vggish-10086976.pth")
+    tensors, digest = read_weights(path, "vggish")
     network = Vggish()
     load_into(network, tensors, path)
     return VggishEmbedder(digest, network.eval())
