@@ -27,7 +27,7 @@ def generate(
     ] = None,
     like: options.Like = None,
     negative_prompt: options.NegativePrompt = "",
-    duration: Annotated[float, Option(help="Seconds per clip, 0.1 to 3600.")] = 5.0,
+    duration: options.Duration = 5.0,
     steps: options.Steps = 25,
     guidance: options.Guidance = 4.5,
     sampler: options.SamplerName = "dpm++",

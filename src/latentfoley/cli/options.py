@@ -10,6 +10,7 @@ Out = Annotated[
 ]
 Like = Annotated[Path | None, Option(help="Be like this recording, instead of a text.")]
 NegativePrompt = Annotated[str, Option(help="What to steer away from.")]
+Duration = Annotated[float, Option(help="Seconds per clip, 0.1 to 3600.")]
 Steps = Annotated[int, Option(help="Denoising steps, 1 to 1000.")]
 Guidance = Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")]
 SamplerName = Annotated[str, Option(help="ddim, ddpm, dpm++, dpm++sde, unipc, euler or heun.")]
