@@ -21,6 +21,7 @@ from torch import Tensor
 from latentfoley.audio import read_audio, require_sound
 from latentfoley.checkpoints.compat import Compat
 from latentfoley.checkpoints.tensors import hash_weights
+from latentfoley.circle import LoopedGeneration
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.clip import Clip
 from latentfoley.config import ModelConfig
@@ -134,7 +135,10 @@ class Model:
     def run(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Clip]:
         """Yield each clip of a request as soon as it is done."""
         n_samples = round(request.duration_s * self.config.mel.sample_rate)
-        return self.make(request, Generation(n_samples), progress)
+        task: Task = Generation(n_samples)
+        if request.loop:
+            task = LoopedGeneration.of(n_samples, self.config)
+        return self.make(request, task, progress)
 
     def make(
         self, request: SamplingRequest, task: Task, progress: Progress | None = None
@@ -206,7 +210,7 @@ class Model:
         denoiser = jointly(guided(self.denoiser, E, E_uncond, request.guidance), self.window)
         z_0 = task.latent(Walk(denoiser, plan, noise, tick))  # (B, C, T/r, F/r)
         log_mel = self.decode(z_0)  # (B, 1, T, F)
-        waveforms = self.vocode(log_mel)[:, : task.n_samples].float().cpu().numpy()
+        waveforms = self.vocode(log_mel).float().cpu().numpy()  # (B, N) and a little more
         return [task.finish(waveform) for waveform in waveforms]
 
     @property
@@ -270,7 +274,7 @@ class Model:
         )
 
 
-_RECORDED = {"negative_prompt", "seed", "sampler", "steps", "eta", "guidance"}
+_RECORDED = {"negative_prompt", "seed", "sampler", "steps", "eta", "guidance", "loop"}
 
 
 def latent_shape(n_samples: int, config: ModelConfig) -> tuple[int, int, int]:

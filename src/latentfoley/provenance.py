@@ -151,6 +151,7 @@ class Provenance(BaseModel):
         eta: share of fresh noise per step, ≥ 0; 0 is deterministic.
         guidance: classifier-free guidance scale, ≥ 0; 1 is none.
         duration_s: length, in seconds, > 0.
+        loop: whether it was generated to repeat without a seam.
         model: the name or hub id it was loaded by.
         dtype: precision of the denoiser.
         compat: how published configs were read; see `load`.
@@ -183,6 +184,7 @@ class Provenance(BaseModel):
     eta: float = Field(ge=0)
     guidance: float = Field(ge=0)
     duration_s: float = Field(gt=0)
+    loop: bool = False
     model: _Name
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     compat: Literal["trained", "diffusers"] = "trained"
@@ -291,7 +293,7 @@ def describe(provenance: Provenance) -> dict[str, str]:
         "clip": clip,
         "sampling": sampling,
         "guidance": f"{provenance.guidance:g}",
-        "duration": f"{provenance.duration_s:g} s",
+        "duration": f"{provenance.duration_s:g} s" + (", a loop" if provenance.loop else ""),
         "model": f"{provenance.model} (hash {provenance.model_hash})",
         "adapter": f"{provenance.lora}" if provenance.lora else "",
         "computed": f"{provenance.dtype}, as {provenance.compat}",
@@ -330,7 +332,8 @@ def command(provenance: Provenance) -> str:
     }
     words = [provenance.program, *(["edit", edit.kind] if edit else ["generate"])]
     pairs = [(option, str(value)) for option, value in options.items() if str(value)]
-    for option, text in [*(edit.options if edit else ()), *pairs]:
+    flags = [("--loop", "")] if provenance.loop else []
+    for option, text in [*(edit.options if edit else ()), *flags, *pairs]:
         # A value that begins with a dash would be taken for an option if it stood alone.
         words += [f"{option}={text}"] if text[:1] == "-" else [option, text] if text else [option]
     named = [edit.source.file] if edit else []
