@@ -28,7 +28,8 @@ from latentfoley.data.recordings import generator
 from latentfoley.notation import Embedding
 from latentfoley.training.checkpoint import start_from
 from latentfoley.training.loop import autocast, descend
-from latentfoley.training.recipe import DataRecipe, RunRecipe
+from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size
+from latentfoley.training.task import Task
 from latentfoley.training.text_tower import from_minilm
 
 _HIGHEST_SCALE = 100.0  # of the logits, as in CLIP
@@ -83,8 +84,12 @@ class Logits(nn.Module):
         return self.log_scale.exp().clamp(max=_HIGHEST_SCALE) * A @ T.T
 
 
-class ClapTask:
-    """See `latentfoley.training.loop.Task`."""
+class ClapTask(Task):
+    """See `latentfoley.training.task.Task`."""
+
+    kind = "clap"
+
+    recipe: ClapRecipe
 
     def __init__(self, recipe: ClapRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
@@ -110,6 +115,11 @@ class ClapTask:
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "clap": torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay)
         }
+
+    @property
+    def data_size(self) -> dict[str, float]:
+        """Recordings and their seconds; see `recordings_size`."""
+        return recordings_size(self.clips, self.held_out, self.recipe.front_end.sample_rate)
 
     def step(self, step: int) -> dict[str, float]:
         """One contrastive step on a batch of (mixed) crops and one caption each."""

@@ -39,6 +39,7 @@ from latentfoley.notation import Embedding, Latent
 from latentfoley.samplers import make_plan, sample
 from latentfoley.training.loop import autocast, descend
 from latentfoley.training.recipe import DataRecipe, RunRecipe
+from latentfoley.training.task import Task
 from latentfoley.unet import Unet
 
 _CROPS_STREAM = 2200  # of the crops that are encoded; any number, fixed so that they are too
@@ -72,8 +73,12 @@ class DiffusionRecipe(Config):
     min_snr_gamma: float = Field(default=0.0, ge=0)
 
 
-class DiffusionTask:
-    """See `latentfoley.training.loop.Task`."""
+class DiffusionTask(Task):
+    """See `latentfoley.training.task.Task`."""
+
+    kind = "diffusion"
+
+    recipe: DiffusionRecipe
 
     def __init__(self, recipe: DiffusionRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
@@ -93,6 +98,11 @@ class DiffusionTask:
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "unet": torch.optim.AdamW(self.unet.parameters(), weight_decay=0.01)
         }
+
+    @property
+    def data_size(self) -> dict[str, float]:
+        """Latents to draw from."""
+        return {"latents": len(self.data["E"])}
 
     def step(self, step: int) -> dict[str, float]:
         """One denoising step on a batch of latents; the average follows."""

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,25 +20,8 @@ from torch import Tensor, nn
 from latentfoley.errors import MissingExtraError, RecipeError, TrainingError
 from latentfoley.training.checkpoint import load_checkpoint, save_checkpoint
 from latentfoley.training.recipe import RunRecipe
-
-
-class Task(Protocol):
-    """Something to train. The loop owns time, files and learning rates; the task owns the maths."""
-
-    modules: dict[str, nn.Module]
-    optimizers: dict[str, torch.optim.Optimizer]
-
-    def step(self, step: int) -> dict[str, float]:
-        """Take one optimisation step; return the losses by name."""
-        ...
-
-    def preview(self, folder: Path, step: int) -> None:
-        """Write sounds and pictures that show what the model does now."""
-        ...
-
-    def export(self, folder: Path) -> None:
-        """Write the finished component in the layout of a model folder."""
-        ...
+from latentfoley.training.record import RunRecord
+from latentfoley.training.task import Task
 
 
 def train(task: Task, recipe: RunRecipe) -> bool:
@@ -53,6 +36,7 @@ def train(task: Task, recipe: RunRecipe) -> bool:
     """
     first = _resume(task, recipe.folder)
     with _logger(recipe.folder, first) as log, _stop_requested() as stopped, _progress() as bar:
+        record = RunRecord(task, first, n_processes=1)
         shown = bar.add_task(recipe.folder.name, total=recipe.steps, completed=first)
         for step in range(first, recipe.steps):
             _set_learning_rates(task, recipe, step)
@@ -66,9 +50,11 @@ def train(task: Task, recipe: RunRecipe) -> bool:
                 task.preview(recipe.folder / "previews", done)
             if done % recipe.checkpoint_every == 0 or done == recipe.steps or stopped():
                 _save(task, recipe.folder, done)
+                record.write(done)
             if stopped():
                 return False
-    task.export(recipe.folder / "model")
+        task.export(recipe.folder / "model")
+        record.finish(recipe.steps)
     return True
 
 

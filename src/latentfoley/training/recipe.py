@@ -25,6 +25,19 @@ class DataRecipe(Config):
         return load_clips(self.manifest, self.folder, split, sample_rate)
 
 
+def recordings_size(train: list[Clip], held_out: list[Clip], sample_rate: int) -> dict[str, float]:
+    """Return how many recordings there are of each split, and their seconds."""
+    seconds = [
+        sum(len(clip.waveform) for clip in clips) / sample_rate for clips in (train, held_out)
+    ]
+    return {
+        "recordings": len(train),
+        "duration_s": round(seconds[0], 1),
+        "held_out": len(held_out),
+        "held_out_duration_s": round(seconds[1], 1),
+    }
+
+
 class RunRecipe(Config):
     """How long, how fast, how often to save and to look."""
 

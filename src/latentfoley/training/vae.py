@@ -21,7 +21,8 @@ from latentfoley.notation import LogMel
 from latentfoley.training.checkpoint import start_from
 from latentfoley.training.discriminators import PatchDiscriminator, hinge_loss
 from latentfoley.training.loop import autocast, descend
-from latentfoley.training.recipe import DataRecipe, RunRecipe
+from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size
+from latentfoley.training.task import Task
 from latentfoley.vae import Vae, kl_divergence
 
 
@@ -43,8 +44,12 @@ class VaeRecipe(Config):
     start: Path | None = None
 
 
-class VaeTask:
-    """See `latentfoley.training.loop.Task`."""
+class VaeTask(Task):
+    """See `latentfoley.training.task.Task`."""
+
+    kind = "vae"
+
+    recipe: VaeRecipe
 
     def __init__(self, recipe: VaeRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
@@ -61,6 +66,11 @@ class VaeTask:
             name: torch.optim.AdamW(module.parameters(), betas=(0.5, 0.9), weight_decay=0.0)
             for name, module in self.modules.items()
         }
+
+    @property
+    def data_size(self) -> dict[str, float]:
+        """Recordings and their seconds; see `recordings_size`."""
+        return recordings_size(self.clips, self.held_out, self.recipe.mel.sample_rate)
 
     def step(self, step: int) -> dict[str, float]:
         """One generator step and, once the adversary has started, one discriminator step."""

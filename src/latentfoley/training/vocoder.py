@@ -22,8 +22,9 @@ from latentfoley.notation import LogMel, Waveform
 from latentfoley.training import discriminators as gan
 from latentfoley.training.checkpoint import start_from
 from latentfoley.training.loop import autocast, descend
-from latentfoley.training.recipe import DataRecipe, RunRecipe
+from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size
 from latentfoley.training.spectral import mel_distance, stft_distance
+from latentfoley.training.task import Task
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
 
@@ -48,8 +49,12 @@ class VocoderRecipe(Config):
     start: Path | None = None
 
 
-class VocoderTask:
-    """See `latentfoley.training.loop.Task`."""
+class VocoderTask(Task):
+    """See `latentfoley.training.task.Task`."""
+
+    kind = "vocoder"
+
+    recipe: VocoderRecipe
 
     def __init__(self, recipe: VocoderRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
@@ -68,6 +73,11 @@ class VocoderTask:
             name: torch.optim.AdamW(module.parameters(), betas=(0.8, 0.99))
             for name, module in self.modules.items()
         }
+
+    @property
+    def data_size(self) -> dict[str, float]:
+        """Recordings and their seconds; see `recordings_size`."""
+        return recordings_size(self.clips, self.held_out, self.recipe.mel.sample_rate)
 
     def step(self, step: int) -> dict[str, float]:
         """One generator step, after one of the discriminators once they have started."""

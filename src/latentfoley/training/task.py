@@ -1,0 +1,56 @@
+"""What can be trained: the task owns the maths; the loop owns time, files and learning rates."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import torch
+from torch import nn
+
+from latentfoley.training.recipe import RunRecipe
+
+
+class TaskRecipe(Protocol):
+    """The recipe of any task."""
+
+    @property
+    def run(self) -> RunRecipe:
+        """How it runs."""
+        ...
+
+    def model_dump(self, *, mode: str) -> dict[str, object]:
+        """Return the recipe, with its defaults, as plain values."""
+        ...
+
+
+class Task(ABC):
+    """Something to train. All that a step draws at random comes from (seed, step).
+
+    Attributes:
+        kind: its name on the command line.
+        modules: everything a checkpoint must hold, by name.
+        optimizers: whose learning rates the loop sets before every step.
+        data_size: how much there is to learn from, by what is counted.
+    """
+
+    kind: ClassVar[str]
+    recipe: TaskRecipe
+    device: torch.device
+    modules: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Optimizer]
+
+    @property
+    @abstractmethod
+    def data_size(self) -> dict[str, float]: ...
+
+    @abstractmethod
+    def step(self, step: int) -> dict[str, float]:
+        """Take one optimisation step; return the losses by name."""
+
+    @abstractmethod
+    def preview(self, folder: Path, step: int) -> None:
+        """Write sounds and pictures that show what the model does now."""
+
+    @abstractmethod
+    def export(self, folder: Path) -> None:
+        """Write the finished component in the layout of a model folder."""
