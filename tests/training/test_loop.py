@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from latentfoley.errors import TrainingError
 from latentfoley.training.checkpoint import load_checkpoint
-from latentfoley.training.loop import autocast, learning_rate_factor, train
+from latentfoley.training.descent import autocast
+from latentfoley.training.loop import learning_rate_factor, train
 from latentfoley.training.recipe import RunRecipe
 from lines import Line, line_recipe
 
@@ -128,7 +129,7 @@ class TestFailing:
     def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(self, recipe, value):
         run = recipe()
         task = Line(run, watch=lambda step: value if step == 6 else 0.0)
-        message = f"watched became {value} at step 6; the last checkpoint .* is good.*now 0.1"
+        message = f"at step 6 watched became {value}; the last checkpoint .* is good.*now 0.1"
         with pytest.raises(TrainingError, match=message):
             train(task, run)
         assert load_checkpoint(run.folder)["step"] == 4

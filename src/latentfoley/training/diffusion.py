@@ -37,7 +37,8 @@ from latentfoley.errors import RecipeError, nearest_files
 from latentfoley.mel import log_mel
 from latentfoley.notation import Embedding, Latent
 from latentfoley.samplers import make_plan, sample
-from latentfoley.training.loop import autocast, descend
+from latentfoley.training import parallel
+from latentfoley.training.descent import Descent, autocast, mean_losses
 from latentfoley.training.recipe import DataRecipe, RunRecipe
 from latentfoley.training.task import Task
 from latentfoley.unet import Unet
@@ -83,6 +84,7 @@ class DiffusionTask(Task):
     def __init__(self, recipe: DiffusionRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
+        self.descent = Descent(recipe.run, device)
         self.schedule = Schedule(**recipe.schedule.model_dump(exclude={"prediction"}))
         self.predicts_v = recipe.schedule.prediction == "v_prediction"
         self.vae = read_vae(recipe.vae / "vae").to(device)
@@ -106,14 +108,27 @@ class DiffusionTask(Task):
 
     def step(self, step: int) -> dict[str, float]:
         """One denoising step on a batch of latents; the average follows."""
-        z_0, E, n, eps = self._batch(step)
-        with autocast(self.recipe.run, self.device), _attention(self.device):
-            target = velocity(z_0, eps, n, self.schedule) if self.predicts_v else None
-            per_clip = diffusion_loss(self.unet, z_0, E, n, eps, self.schedule, target=target)
-        loss = (self._weights(n) * per_clip).mean()
-        descend(loss, self.optimizers["unet"], self.recipe.run)
+        parts = self.descent.parts(*self._batch(step))
+        losses: list[dict[str, Tensor]] = []
+        of_clips: list[Tensor] = []
+
+        def totals() -> Iterator[Tensor]:
+            for z_0, E, n, eps in parts:
+                per_clip = self._per_clip(z_0, E, n, eps)
+                of_clips.append(torch.stack([per_clip.detach(), n]))
+                losses.append({"loss": (self._weights(n) * per_clip).mean()})
+                yield losses[-1]["loss"]
+
+        norm = self.descent.take(totals(), self.optimizers["unet"])
         self._follow(step)
-        return {"loss": loss.item()} | _by_level(per_clip.detach(), n)
+        per_clip, n = parallel.gather_rows(torch.cat(of_clips, dim=1).T).T
+        means = mean_losses(losses) | {"gradient_norm": norm.item()}
+        return means | _by_level(per_clip, n)
+
+    def _per_clip(self, z_0: Latent, E: Embedding, n: Tensor, eps: Latent) -> Tensor:
+        with self.descent.autocast(), _attention(self.device):
+            target = velocity(z_0, eps, n, self.schedule) if self.predicts_v else None
+            return diffusion_loss(self.unet, z_0, E, n, eps, self.schedule, target=target)
 
     def _batch(self, step: int) -> Batch:
         rng = generator(self.recipe.run.seed, step)
@@ -126,8 +141,7 @@ class DiffusionTask(Task):
         E = self._perturb(self.data["E"][items].float(), rng)
         E = torch.where(dropped[:, None], self.E_empty.cpu(), E)
         n = torch.from_numpy(rng.integers(0, self.schedule.n_train_steps, size))
-        z_0, E, n, eps_0 = (x.to(self.device) for x in (z_0, E, n, torch.from_numpy(eps)))
-        return z_0, E, n, eps_0
+        return z_0, E, n, torch.from_numpy(eps)
 
     def _perturb(self, E: Embedding, rng: np.random.Generator) -> Embedding:
         """Return unit vectors near E: each plus a Gaussian vector of expected length σ_E."""

@@ -7,7 +7,10 @@ from typing import ClassVar, Protocol
 import torch
 from torch import nn
 
+from latentfoley.training.descent import Descent
 from latentfoley.training.recipe import RunRecipe
+
+DECIDES = "valid_loss"  # which checkpoint is the best
 
 
 class TaskRecipe(Protocol):
@@ -29,6 +32,7 @@ class Task(ABC):
     Attributes:
         kind: its name on the command line.
         modules: everything a checkpoint must hold, by name.
+        descent: how it takes its steps; built with the task.
         optimizers: whose learning rates the loop sets before every step.
         data_size: how much there is to learn from, by what is counted.
     """
@@ -36,6 +40,7 @@ class Task(ABC):
     kind: ClassVar[str]
     recipe: TaskRecipe
     device: torch.device
+    descent: Descent
     modules: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
 
@@ -45,7 +50,18 @@ class Task(ABC):
 
     @abstractmethod
     def step(self, step: int) -> dict[str, float]:
-        """Take one optimisation step; return the losses by name."""
+        """Take one optimisation step; return `gradient_norm` and the losses by name.
+
+        They are means over this process's rows; every process returns the same names.
+        """
+
+    def validate(self) -> dict[str, float]:
+        """Return losses on held-out recordings by name, each `valid_…`; none where there are none.
+
+        The weights with the least `valid_loss` are kept as the best. Draws at random, if at all,
+        the same every time, and may not touch the global stream.
+        """
+        return {}
 
     @abstractmethod
     def preview(self, folder: Path, step: int) -> None:
