@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +135,10 @@ def main() -> None:
                 progress=lambda done, total: print(f"\r{done} of {total}", end="", flush=True),
             ),
         }  # fmt: skip
+        of_side = {"real recordings": replace(settings, training=None)}  # copies of themselves
         report: dict[str, Any] = {
-            name: figures(evaluate(side, reference, settings)) for name, side in sides.items()
+            name: figures(evaluate(side, reference, of_side.get(name, settings)))
+            for name, side in sides.items()
         }
     report["model_hash"] = model.weights_hash
     report["settings"] = dict(sides["generated from texts"].about)
