@@ -24,6 +24,9 @@ Candidates = Annotated[int, Option(help="Sounds tried per clip; CLAP keeps the b
 Index = Annotated[int, Option(help="Number of the first clip, to make one of many again.")]
 Candidate = Annotated[int, Option(help="Number of the first candidate.")]
 ModelName = Annotated[str, Option("-m", "--model", help="tiny, a folder, or a hub id.")]
+Lora = Annotated[
+    Path | None, Option(help="Folder of a LoRA adapter to merge into the model's denoiser.")
+]
 Device = Annotated[str | None, Option(help="cpu, cuda, mps; by default the fastest.")]
 Dtype = Annotated[str, Option(help="Denoiser's precision: fp32, bf16, fp16 or auto.")]
 CompatName = Annotated[
