@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA ?= ../shared/data
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check lint format bench tiny clean
+.PHONY: demo test check lint format bench evaluation tiny clean
 
 demo: .venv/demo  ## Install, then generate a dog bark and its picture
 	$(BIN)/latentfoley generate "a dog barking" --plot --out out/
@@ -32,8 +32,16 @@ bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model, and lo
 	$(BIN)/python benchmarks/tiny/recognise.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/reconstruct.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/speed.py
+	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
+	$(BIN)/python benchmarks/evaluation/speed.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/generating.py
+
+evaluation: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Score the embedded model on recordings kept out of its training
+	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
+
+build/classifier.safetensors: .venv/dev
+	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out $@
 
 tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, from recordings to folder
 	$(BIN)/latentfoley train vae recipes/tiny/vae-1.toml
