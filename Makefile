@@ -25,7 +25,7 @@ format: .venv/dev  ## Format, and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model, and loading; writes benchmarks/**/*.json
+bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model, loading and training; writes benchmarks/**/*.json
 	$(BIN)/python benchmarks/classifier.py cross-validate --data $(DATA)/esc10 --resynthesis \
 		--out benchmarks/tiny/classifier.json
 	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out build/classifier.safetensors
@@ -34,6 +34,7 @@ bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model, and lo
 	$(BIN)/python benchmarks/tiny/speed.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/generating.py
+	$(BIN)/python benchmarks/training/step.py
 
 tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, from recordings to folder
 	$(BIN)/latentfoley train vae recipes/tiny/vae-1.toml
