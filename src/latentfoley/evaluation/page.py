@@ -16,7 +16,7 @@ from latentfoley.encoding import encode_audio
 from latentfoley.evaluation.clips import Clip
 from latentfoley.evaluation.evaluate import Evaluation
 from latentfoley.evaluation.reading import Reading
-from latentfoley.evaluation.report import headline, interval, number, section_name
+from latentfoley.evaluation.report import headline, interval, number, origins, section_name
 from latentfoley.evaluation.score import Score
 from latentfoley.evaluation.sections import Section
 from latentfoley.webpage import document, picture, player
@@ -35,8 +35,10 @@ def page(evaluation: Evaluation) -> str:
     """Return the report as HTML; reads the shown clips again."""
     warnings = "".join(f'<p class="warn">{escape(text)}</p>' for text in evaluation.warnings)
     title = headline(evaluation)
+    about = "".join(f"<p><small>{escape(text)}</small></p>" for text in origins(evaluation))
     sections = "".join(_section(section) for section in evaluation.sections)
-    body = f"<h1>Evaluation</h1><p>{escape(title)}</p>{warnings}{sections}{_clips(evaluation)}"
+    parts = (about, warnings, sections, _clips(evaluation))
+    body = f"<h1>Evaluation</h1><p>{escape(title)}</p>{''.join(parts)}"
     return document(title, body, style=_STYLE)
 
 

@@ -1,0 +1,125 @@
+"""Clips of every cell → what each metric sees of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from latentfoley.errors import InputError
+from latentfoley.evaluation.ablation.ears import class_names, require_labels
+from latentfoley.evaluation.ablation.generation import Grid, Job
+from latentfoley.evaluation.ablation.metrics import (
+    METRICS,
+    ClipMetric,
+    LevelMetric,
+    SetMetric,
+    Take,
+)
+from latentfoley.evaluation.ablation.observed import ClipNumbers, Draws, Observed, SetRows
+from latentfoley.evaluation.ablation.prompts import Prompt
+from latentfoley.evaluation.cache import Cache
+from latentfoley.evaluation.clips import Clip
+from latentfoley.evaluation.embedders import Embedder
+from latentfoley.evaluation.hearing import Heard, hear, hear_levels
+from latentfoley.evaluation.score import Rows, Values
+
+_NOWHERE = Path("the clips of the ablation")
+
+
+def require_ears(names: Sequence[str], ears: Sequence[Embedder], prompts: Sequence[Prompt]) -> None:
+    """Check, before anything is made, that every metric has an embedder that can compute it.
+
+    Raises:
+        InputError: names the metric and what it needs, or a label that a judge does not know.
+    """
+    able = {
+        "recognised": ("a judge, which has class names", [bool(class_names(ear)) for ear in ears]),
+        "CLAP score": ("one that knows words", [hasattr(ear, "embed_texts") for ear in ears]),
+        "IS": ("one with classes", [bool(ear.classes) for ear in ears]),
+    }
+    for name in names:
+        what, found = able.get(name, ("", [True]))
+        if not any(found):
+            given = ", ".join(ear.name for ear in ears) or "none"
+            raise InputError(f"'{name}' needs an embedder: {what}; given: {given}")
+    for ear in ears:
+        if "recognised" in names and class_names(ear):
+            require_labels(ear, prompts)
+
+
+@dataclass(frozen=True, eq=False)
+class Listener:
+    """Listens to every cell, and to the reference where there is one."""
+
+    grid: Grid
+    prompts: Sequence[Prompt]
+    reference: tuple[Path, Sequence[Clip]] | None
+    cache: Cache
+    draws: Draws
+
+    def levels(self, names: Sequence[str]) -> Iterator[tuple[str, Observed]]:
+        """Yield every metric that needs no embedder."""
+        wanted = {
+            name: metric for name in names if isinstance(metric := METRICS[name], LevelMetric)
+        }
+        if not wanted:
+            return
+        heard = [
+            [hear_levels(_NOWHERE, _clips(jobs), self.cache) for jobs in models]
+            for models in self.grid
+        ]
+        for name, metric in wanted.items():
+            numbers = [
+                [np.array([metric.of(one) for one in run]) for run in cell] for cell in heard
+            ]
+            yield name, self._numbers(numbers, metric.share)
+
+    def through(self, ear: Embedder, names: Sequence[str]) -> Iterator[tuple[str, Observed]]:
+        """Yield every metric that an embedder can compute."""
+        takes = [[self._take(ear, jobs) for jobs in models] for models in self.grid]
+        real = np.empty((0, 0))
+        if self.reference is not None:
+            real = hear(*self.reference, ear, ear.reading, self.cache).rows
+        for name in names:
+            metric = METRICS[name]
+            if isinstance(metric, ClipMetric):
+                numbers = [[metric.of(take) for take in cell] for cell in takes]
+                known = [[run for run in cell if run is not None] for cell in numbers]
+                if all(known):
+                    yield name, self._numbers(known, metric.share)
+            elif isinstance(metric, SetMetric) and (metric.source == "rows" or ear.classes):
+                rows = [[self._by_prompt(metric, take.heard) for take in cell] for cell in takes]
+                yield name, SetRows(rows, partial(_against, metric, real), self.draws)
+
+    def _take(self, ear: Embedder, jobs: Sequence[Job]) -> Take:
+        clips, embed_texts = _clips(jobs), getattr(ear, "embed_texts", None)
+        names = class_names(ear)
+        classes = [names.index(p.label) for p in self.prompts if p.label in names]
+        return Take(
+            hear(_NOWHERE, clips, ear, ear.reading, self.cache),
+            embed_texts([clip.caption for clip in clips]) if embed_texts else None,
+            np.repeat(classes, len(jobs) // len(self.prompts)) if classes else None,
+        )
+
+    def _numbers(self, numbers: Sequence[Sequence[Values]], share: bool) -> ClipNumbers:
+        shape = (len(numbers[0]), len(self.prompts), -1)  # (R, P, C)
+        return ClipNumbers([np.stack(cell).reshape(shape) for cell in numbers], share, self.draws)
+
+    def _by_prompt(self, metric: SetMetric, heard: Heard) -> list[Rows]:
+        """Return the rows of every prompt: of all its windows where the embedder pools them."""
+        if metric.source == "logits" and heard.logits is not None:
+            rows, owners = heard.logits, np.arange(len(heard.logits))
+        else:
+            rows, owners = heard.rows, heard.owners
+        each = len(heard.windows) // len(self.prompts)
+        return [rows[owners // each == p] for p in range(len(self.prompts))]
+
+
+def _against(metric: SetMetric, reference: Rows, rows: Rows) -> float:
+    return metric.of(rows, reference)
+
+
+def _clips(jobs: Sequence[Job]) -> list[Clip]:
+    return [Clip(job.path.stem, job.path, job.request.prompts[0]) for job in jobs]
