@@ -90,6 +90,7 @@ def _draw(
 
 
 def _draw_series(axis: Any, series: Series, colour: str, label: str) -> None:
+    series = series.finite()
     raw = series.thinned()
     smooth = Series(series.name, series.steps, series.smoothed).thinned()
     axis.plot(raw.steps, raw.values, c=colour, lw=0.6, alpha=0.3)
