@@ -25,7 +25,7 @@ format: .venv/dev  ## Format, and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model, and loading; writes benchmarks/**/*.json
+bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model, loading and training; writes benchmarks/**/*.json
 	$(BIN)/python benchmarks/classifier.py cross-validate --data $(DATA)/esc10 --resynthesis \
 		--out benchmarks/tiny/classifier.json
 	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out build/classifier.safetensors
@@ -36,6 +36,7 @@ bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model, and lo
 	$(BIN)/python benchmarks/evaluation/speed.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/generating.py
+	$(BIN)/python benchmarks/training/step.py
 
 evaluation: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Score the embedded model on recordings kept out of its training
 	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)

@@ -117,7 +117,11 @@ def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(
-        len(rows), len(rows[0]), figsize=(4 * len(rows[0]), 2.5 * len(rows)), squeeze=False
+        len(rows),
+        len(rows[0]),
+        figsize=(4 * len(rows[0]), 2.5 * len(rows)),
+        squeeze=False,
+        layout="constrained",
     )
     for row, batch in zip(axes, rows, strict=True):
         for axis, picture in zip(row, batch, strict=True):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from latentfoley.data.manifest import Entry, write_manifest
 from latentfoley.evaluation.level import Levels
 from latentfoley.training.report.alignment import (
     Ranks,
@@ -23,34 +24,64 @@ from latentfoley.training.report.reconstruction import (
     judge_vae,
 )
 from latentfoley.training.report.run import read_run
+from latents import encode_folder
+from micro import UNET
 from runs import course, healthy, write_run
 from signals import noise, tone
 
 LOUD, SILENT, CLIPPED = Levels(-20, False, False), Levels(-70, True, False), Levels(-5, False, True)
+CAPTIONS = ("rain", "a tone", "the sea", "a dog", "a clock", "noise")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of two recordings to train on, and of six held out, with captions."""
+    folder = tmp_path_factory.mktemp("data")
+    entries = []
+    for k in range(8):
+        swell = np.linspace(k, 8 - k, 16_000) / 8
+        soundfile.write(folder / f"{k}.wav", swell * noise(seed=k), 16_000)
+        split, said = ("train", ()) if k < 2 else ("valid", (CAPTIONS[k - 2],))
+        entries.append(Entry(path=f"{k}.wav", split=split, captions=said))
+    write_manifest(folder / "manifest.jsonl", entries)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(data, micro_model_folder, tmp_path_factory):
+    """The same, encoded by the micro model."""
+    return encode_folder(data, tmp_path_factory.mktemp("encoded"), micro_model_folder)
 
 
 @pytest.fixture
-def recipe(micro_model_folder, recordings, tmp_path):
-    """The recipe of a denoiser that was trained on the shared recordings, all of them held out."""
-    data = shutil.copytree(recordings.parent, tmp_path / "data")
-    manifest = data / "manifest.jsonl"
-    lines = manifest.read_text().splitlines()
-    held_out = [line.replace('"path": "', '"split": "valid", "path": "') for line in lines[:3]]
-    manifest.write_text("\n".join(lines[:3] + held_out) + "\n")
-    parts = {"vae": str(micro_model_folder), "clap": str(micro_model_folder)}
-    return {"data": {"manifest": str(manifest), "folder": str(data)}} | parts
-
-
-@pytest.fixture
-def run(recipe, tmp_path):
+def run(cache, micro_model_folder, tmp_path):
     """A run of the denoiser that wrote four previews, each the recording over again."""
+    recipe = {
+        "run": {"folder": "run", "steps": 2000, "batch_size": 2, "learning_rate": 1e-4},
+        "data": {"latents": str(cache)},
+        "model": UNET.model_dump(mode="json"),
+    } | dict.fromkeys(("vae", "clap", "vocoder"), str(micro_model_folder))
     folder = write_run(tmp_path / "run", course(healthy), {"kind": "diffusion", "recipe": recipe})
     (folder / "previews").mkdir()
-    sounds = (tone(440, amplitude=0.5), tone(1500, amplitude=0.5), noise(0.5), noise(0.5, seed=1))
+    sounds = (tone(440), tone(1500), noise(), noise(seed=1))
     for k, sound in enumerate(sounds):
         for row in ("encoded", "generated"):
             soundfile.write(folder / "previews" / f"0000100-{row}-{k}.wav", sound, 16_000)
     return folder
+
+
+@pytest.fixture
+def run_of(data, micro_model_folder, tmp_path):
+    """Return a function that gives a finished run of the VAE or of CLAP."""
+
+    def run_of(kind):
+        recipe = {"data": {"manifest": str(data / "manifest.jsonl"), "folder": str(data)}}
+        facts = {"kind": kind, "recipe": recipe}
+        folder = write_run(tmp_path / kind, course(healthy, name="l1"), facts)
+        shutil.copytree(micro_model_folder, folder / "model")
+        return folder
+
+    return run_of
 
 
 class TestReconstruction:
@@ -70,9 +101,20 @@ class TestReconstruction:
         assert found.status == "found"
         assert says in found.said
 
-    def test_random_weights_reconstruct_nothing(self, run):
-        finding = judge_vae(read_run(run))
-        assert finding.status == "found", finding
+    def test_random_weights_reconstruct_nothing(self, run, run_of):
+        for folder, why in ((run, "Or it was trained too briefly"), (run_of("vae"), "has settled")):
+            finding = judge_vae(read_run(folder))
+            assert finding.status == "found", finding
+            assert why in finding.said
+
+    def test_what_the_run_of_the_vae_says_is_known_to_the_denoiser(self, run, run_of):
+        vae = run_of("vae")
+        facts = (run / "run.json").read_text()
+        recipe_vae = read_run(run).recipe["vae"]
+        (run / "run.json").write_text(
+            facts.replace(f'"vae": "{recipe_vae}"', f'"vae": "{vae / "model"}"')
+        )
+        assert "has settled" in judge_vae(read_run(run)).said
 
 
 class TestRanks:
@@ -102,10 +144,19 @@ class TestRanks:
         assert finding.status == "clear"
         assert "mean rank 0.00" in finding.figure
 
-    def test_captions_of_too_few_kinds(self, run):
+    @pytest.mark.parametrize("kind", ["diffusion", "clap"])
+    def test_every_held_out_recording_is_asked_for_its_caption(self, run, run_of, kind):
+        finding = judge_texts(read_run(run if kind == "diffusion" else run_of(kind)))
+        assert finding.status != "unknown", finding
+        assert finding.figure.endswith(" among 6")
+
+    def test_captions_of_too_few_kinds(self, run, latents):
+        text = (run / "run.json").read_text()
+        before = read_run(run).recipe["data"]["latents"]
+        (run / "run.json").write_text(text.replace(before, str(latents)))
         finding = judge_texts(read_run(run))
         assert finding.status == "unknown"
-        assert "captions of 3 kinds, and 4 are needed" in finding.said
+        assert "2 are needed" in finding.said or "4 are needed" in finding.said
 
 
 class TestCopies:
@@ -127,18 +178,17 @@ class TestCopies:
     def test_nor_what_is_alike_in_level_alone(self):
         assert judge_nearness(self.nearness(0.1, 0.2)).status == "clear"
 
-    def test_a_run_that_gives_back_its_recordings(self, run, recipe, tmp_path):
-        rng = np.random.default_rng(0)
-        manifest = ""
-        for k in range(6):
-            sound = 0.5 * rng.uniform(-1, 1, 8000) * np.linspace(k, 6 - k, 8000) / 6
-            soundfile.write(tmp_path / "data" / f"unheard-{k}.wav", sound, 16_000)
-            manifest += f'{{"path": "unheard-{k}.wav", "split": "valid"}}\n'
-        manifest += '{"path": "tone.wav"}\n{"path": "chirp.wav"}\n'
-        (tmp_path / "data" / "manifest.jsonl").write_text(manifest)
+    def test_a_run_that_gives_back_its_recordings(self, run):
         finding = judge_copies(read_run(run))
         assert finding.status == "found", finding
         assert "generated 0.000, held out" in finding.figure
+
+    def test_and_one_that_gives_back_others(self, run):
+        previews = run / "previews"
+        for k in range(4):
+            sound = tone(300 + 1000 * k) * np.linspace(1, 0, 16_000)
+            soundfile.write(previews / f"0000100-generated-{k}.wav", sound, 16_000)
+        assert judge_copies(read_run(run)).status == "clear"
 
 
 class TestLevels:
@@ -174,20 +224,32 @@ class TestLevels:
 class TestNotMeasured:
     def test_without_a_recipe(self, judge, run):
         (run / "run.json").unlink()
-        assert judge(read_run(run)).status == "unknown"
+        finding = judge(read_run(run))
+        assert finding.said == "Not measured, because the recipe of the run is not known."
 
-    def test_where_data_and_parts_are_elsewhere(self, judge, tmp_path):
-        recipe = {"vae": "gone", "clap": "gone", "data": {"manifest": "gone", "folder": "gone"}}
-        facts = {"kind": "diffusion", "recipe": recipe}
-        finding = judge(read_run(write_run(tmp_path, course(healthy), facts)))
+    def test_where_parts_are_elsewhere(self, judge, run):
+        text = (run / "run.json").read_text()
+        vae = read_run(run).recipe["vae"]
+        (run / "run.json").write_text(text.replace(vae, "gone"))
+        finding = judge(read_run(run))
         assert finding.status == "unknown"
-        assert "'gone' is not here" in finding.said
+        assert "'gone'" in finding.said
 
-    def test_in_a_run_that_has_not_finished(self, judge, tmp_path):
-        kind = "vae" if judge is judge_vae else "clap"
-        facts = {"kind": kind, "recipe": {}}
-        finding = judge(read_run(write_run(tmp_path, course(healthy), facts)))
-        assert "the run has not finished" in finding.said
+
+@pytest.mark.parametrize(("kind", "judge"), [("vae", judge_vae), ("clap", judge_texts)])
+class TestNotMeasuredInAPart:
+    def test_before_it_has_finished(self, run_of, kind, judge):
+        folder = run_of(kind)
+        shutil.rmtree(folder / "model")
+        assert "the run has not finished" in judge(read_run(folder)).said
+
+    def test_where_data_are_elsewhere(self, run_of, kind, judge, data):
+        folder = run_of(kind)
+        text = (folder / "run.json").read_text()
+        (folder / "run.json").write_text(text.replace(str(data), "gone"))
+        finding = judge(read_run(folder))
+        assert finding.status == "unknown"
+        assert "there is no manifest at gone/manifest.jsonl" in finding.said
 
 
 def test_a_damaged_preview_is_not_measured(run):
@@ -195,4 +257,4 @@ def test_a_damaged_preview_is_not_measured(run):
     for judge in (judge_levels, judge_following, judge_copies):
         finding = judge(read_run(run))
         assert finding.status == "unknown"
-        assert "a preview cannot be read" in finding.said
+        assert "0000100-generated-1.wav" in finding.said

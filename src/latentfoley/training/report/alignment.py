@@ -12,15 +12,22 @@ own (the alignment of CLAP), or the sound does not follow the embedding that it 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from torch import Tensor
 
-from latentfoley.data.recordings import Clip
-from latentfoley.training.report.judgement import Finding, UnmeasuredError, not_measured
-from latentfoley.training.report.material import Ears, clips, read_sounds
+from latentfoley.training.report.judgement import Finding, UnmeasuredError, look_for
+from latentfoley.training.report.material import (
+    DenoiserRun,
+    Ears,
+    clips,
+    read_sounds,
+    trained_clap,
+)
 from latentfoley.training.report.run import Run
 
 TEXT, FOLLOWING = "Texts do not find their sounds", "Sounds do not follow their condition"
@@ -34,6 +41,14 @@ _LEAST_GROUPS, _LEAST_PREVIEWS = 4, 4
 _EAR_RATE = 16_000  # previews and recordings are read at; a tower resamples to its own
 
 Cosines = Float[np.ndarray, "N G"]
+
+
+class Sound(NamedTuple):
+    """A held-out sound: its embedding, what is said of it, and which sounds that is right of."""
+
+    E: Tensor
+    captions: tuple[str, ...]
+    group: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -84,10 +99,7 @@ def ranks(cosines: Cosines, own: np.ndarray) -> Ranks:
 
 def judge_texts(run: Run) -> Finding:
     """Look for texts that do not find their sounds, on held-out recordings with captions."""
-    try:
-        return judge_text_ranks(measure_texts(run))
-    except UnmeasuredError as reason:
-        return not_measured(TEXT, reason)
+    return look_for(TEXT, lambda: judge_text_ranks(measure_texts(run)))
 
 
 def judge_text_ranks(found: Ranks) -> Finding:
@@ -105,10 +117,7 @@ def judge_text_ranks(found: Ranks) -> Finding:
 
 def judge_following(run: Run) -> Finding:
     """Look for sounds that do not follow the embedding that they were made from."""
-    try:
-        return judge_following_ranks(measure_following(run))
-    except UnmeasuredError as reason:
-        return not_measured(FOLLOWING, reason)
+    return look_for(FOLLOWING, lambda: judge_following_ranks(measure_following(run)))
 
 
 def judge_following_ranks(found: Ranks) -> Finding:
@@ -127,27 +136,25 @@ def judge_following_ranks(found: Ranks) -> Finding:
 
 
 def measure_texts(run: Run) -> Ranks:
-    """Ask with the sound of each held-out recording for its caption.
+    """Ask with each held-out sound for its captions.
 
-    Recordings of one label, or with the same captions, are one group: their captions are all right.
+    Sounds of one label, or with the same captions, are one group: their captions are all right.
 
     Raises:
-        UnmeasuredError: no CLAP, no data, or too few captions.
+        UnmeasuredError, UserError: no CLAP, no data, or too few captions.
     """
-    ears = Ears(run)
-    held_out = [clip for clip in clips(run, "valid", _MOST, _EAR_RATE) if clip.captions]
-    groups = sorted({_group(clip) for clip in held_out})
+    ears, heard = _of_clap(run) if run.kind == "clap" else _of_denoiser(run)
+    captioned = [sound for sound in heard if sound.captions]
+    groups = sorted({sound.group for sound in captioned})
     if len(groups) < _LEAST_GROUPS:
         raise UnmeasuredError(
             f"the held-out recordings have captions of {len(groups)} kinds, and {_LEAST_GROUPS} "
-            "are needed; training needs none"
+            "are needed; the denoiser needs none to be trained"
         )
-    said = [
-        ears.text.embed(_captions(held_out, group)[:_MOST_CAPTIONS]).mean(dim=0) for group in groups
-    ]
+    said = [ears.text.embed(_captions(captioned, group)).mean(dim=0) for group in groups]
     T = F.normalize(torch.stack(said), dim=1)
-    A = ears.hear([clip.waveform for clip in held_out], _EAR_RATE)
-    own = np.array([groups.index(_group(clip)) for clip in held_out])
+    A = torch.stack([sound.E for sound in captioned])
+    own = np.array([groups.index(sound.group) for sound in captioned])
     return ranks((A @ T.T).numpy(), own)
 
 
@@ -155,10 +162,10 @@ def measure_following(run: Run) -> Ranks:
     """Ask with each generated preview for the recording whose embedding it was made from.
 
     Raises:
-        UnmeasuredError: no CLAP, or the run wrote too few sounds.
+        UnmeasuredError, UserError: no CLAP, or the run wrote too few sounds.
     """
-    ears = Ears(run)
     generated, encoded = last_pairs(run)
+    ears = DenoiserRun(run).ears()
     made = ears.hear(read_sounds(generated, _EAR_RATE), _EAR_RATE)
     real = ears.hear(read_sounds(encoded, _EAR_RATE), _EAR_RATE)
     return ranks((made @ real.T).numpy(), np.arange(len(made)))
@@ -177,9 +184,24 @@ def last_pairs(run: Run) -> tuple[list[Path], list[Path]]:
     raise UnmeasuredError("the run wrote no generated previews as sound")
 
 
-def _group(clip: Clip) -> tuple[str, ...]:
-    return clip.labels or tuple(sorted(clip.captions))
+def _of_clap(run: Run) -> tuple[Ears, list[Sound]]:
+    ears = trained_clap(run)
+    held_out = clips(run, "valid", _MOST, _EAR_RATE)
+    E = ears.hear([clip.waveform for clip in held_out], _EAR_RATE)
+    sounds = [
+        Sound(one, clip.captions, clip.labels or tuple(sorted(clip.captions)))
+        for one, clip in zip(E, held_out, strict=True)
+    ]
+    return ears, sounds
 
 
-def _captions(held_out: list[Clip], group: tuple[str, ...]) -> list[str]:
-    return sorted({text for clip in held_out if _group(clip) == group for text in clip.captions})
+def _of_denoiser(run: Run) -> tuple[Ears, list[Sound]]:
+    denoiser = DenoiserRun(run)
+    held_out = denoiser.windows("valid", _MOST)
+    pairs = zip(held_out.E, held_out.captions, strict=True)
+    return denoiser.ears(), [Sound(E, said, tuple(sorted(said))) for E, said in pairs]
+
+
+def _captions(sounds: list[Sound], group: tuple[str, ...]) -> list[str]:
+    said = sorted({text for sound in sounds if sound.group == group for text in sound.captions})
+    return said[:_MOST_CAPTIONS]

@@ -17,15 +17,8 @@ import torch
 
 from latentfoley.evaluation.diversity import cosine_distances
 from latentfoley.training.report.alignment import last_pairs
-from latentfoley.training.report.judgement import Finding, UnmeasuredError, not_measured
-from latentfoley.training.report.material import (
-    Ears,
-    clips,
-    log_mels,
-    mel_config,
-    read_sounds,
-    windows,
-)
+from latentfoley.training.report.judgement import Finding, look_for
+from latentfoley.training.report.material import DenoiserRun, log_mels, read_sounds
 from latentfoley.training.report.run import Run
 
 SIGNATURE = "Memorised recordings"
@@ -38,7 +31,7 @@ NEARER_THAN = 0.05
 MOST_COPIES = 0.25
 # Of the embedding distance of held-out recordings: a copy is nearer than half of it to CLAP's ears.
 NEAR_IN_MEANING = 0.5
-_MOST_TRAINING, _MOST_HELD_OUT = 200, 48  # recordings that are listened to
+_MOST_TRAINING, _MOST_HELD_OUT = 400, 64  # windows that are looked up
 
 
 @dataclass(frozen=True)
@@ -59,10 +52,7 @@ class Nearness:
 
 def judge_copies(run: Run) -> Finding:
     """Look for previews that are copies of what was trained on."""
-    try:
-        return judge_nearness(measure(run))
-    except UnmeasuredError as reason:
-        return not_measured(SIGNATURE, reason)
+    return look_for(SIGNATURE, lambda: judge_nearness(measure(run)))
 
 
 def judge_nearness(found: Nearness) -> Finding:
@@ -92,29 +82,26 @@ def judge_nearness(found: Nearness) -> Finding:
 
 
 def measure(run: Run) -> Nearness:
-    """Listen to the last previews, and to recordings of both splits.
+    """Listen to the last previews, and look up windows of both splits.
 
     Raises:
-        UnmeasuredError: no CLAP, no data, or no previews as sound.
+        UnmeasuredError, UserError: no CLAP, no data, or no previews as sound.
     """
-    ears, mel = Ears(run), mel_config(run)
-    generated, encoded = (read_sounds(paths, mel.sample_rate) for paths in last_pairs(run))
-    n_samples = min(len(sound) for sound in (*generated, *encoded))
-    n_samples -= n_samples % mel.hop_length
-    seen = windows(clips(run, "train", _MOST_TRAINING, mel.sample_rate), n_samples)
-    unseen = windows(clips(run, "valid", _MOST_HELD_OUT, mel.sample_rate), n_samples)
-    made = [sound[:n_samples] for sound in generated]
-    sources = [sound[:n_samples] for sound in encoded]
-    heard = {
-        name: ears.hear(sounds, mel.sample_rate).numpy()
-        for name, sounds in (("made", made), ("seen", [*seen, *sources]), ("unseen", unseen))
-    }
-    of_seen, of_unseen = log_mels(seen, mel), log_mels(unseen, mel)
+    pairs = last_pairs(run)
+    denoiser = DenoiserRun(run)
+    seen = denoiser.windows("train", _MOST_TRAINING)
+    unseen = denoiser.windows("valid", _MOST_HELD_OUT)
+    rate, ears = denoiser.mel.sample_rate, denoiser.ears()
+    made, sources = (read_sounds(paths, rate) for paths in pairs)
+    E, of_sources = ears.hear(made, rate), ears.hear(sources, rate)
+    known = torch.cat([seen.E, of_sources]).numpy()
     return Nearness(
-        made_cosine=cosine_distances(heard["made"], heard["seen"]).min(axis=1),
-        held_out_cosine=cosine_distances(heard["unseen"], heard["seen"]).min(axis=1),
-        made_mel=_differences(log_mels(made, mel), log_mels(sources, mel)),
-        held_out_mel=np.array([_differences(one[None], of_seen).min() for one in of_unseen]),
+        made_cosine=cosine_distances(E.numpy(), known).min(axis=1),
+        held_out_cosine=cosine_distances(unseen.E.numpy(), known).min(axis=1),
+        made_mel=_differences(log_mels(made, denoiser.mel), log_mels(sources, denoiser.mel)),
+        held_out_mel=np.array(
+            [_differences(one[None], seen.log_mel).min() for one in unseen.log_mel]
+        ),
     )
 
 

@@ -82,7 +82,7 @@ def _draw(
     if logarithmic:
         axis.set_yscale("log")
     axis.set_title(title, fontsize=10, loc="left", parse_math=False)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(which="both", labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     svg = _to_svg(figure)
     pyplot.close(figure)
@@ -90,6 +90,7 @@ def _draw(
 
 
 def _draw_series(axis: Any, series: Series, colour: str, label: str) -> None:
+    series = series.finite()
     raw = series.thinned()
     smooth = Series(series.name, series.steps, series.smoothed).thinned()
     axis.plot(raw.steps, raw.values, c=colour, lw=0.6, alpha=0.3)

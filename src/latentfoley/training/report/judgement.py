@@ -1,7 +1,10 @@
 """What a diagnosis says: a finding, and why a measure could not be made."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from latentfoley.errors import UserError
 
 Status = Literal["found", "clear", "unknown"]
 
@@ -34,9 +37,17 @@ class UnmeasuredError(Exception):
     """The run does not hold what a measure needs; the message says what is missing."""
 
 
+def look_for(signature: str, judge: Callable[[], Finding]) -> Finding:
+    """Return what `judge` finds, or why it cannot: a part, a recording, a log that is not there."""
+    try:
+        return judge()
+    except (UnmeasuredError, UserError) as reason:
+        return not_measured(signature, reason)
+
+
 def not_measured(signature: str, because: object) -> Finding:
     """Return the finding of what could not be looked for."""
-    return Finding(signature, "unknown", f"Not measured, because {because}.")
+    return Finding(signature, "unknown", f"Not measured, because {str(because).rstrip('.')}.")
 
 
 def share(value: float) -> str:

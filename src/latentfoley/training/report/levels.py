@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from latentfoley.audio import read_audio
-from latentfoley.errors import AudioFileError
 from latentfoley.evaluation.level import Levels, measure
-from latentfoley.training.report.judgement import Finding, UnmeasuredError, not_measured
+from latentfoley.training.report.judgement import Finding, UnmeasuredError, look_for
 from latentfoley.training.report.run import Preview, Run
 
 SIGNATURE = "Silent or clipped previews"
@@ -18,13 +17,14 @@ ROWS = {"generated": "encoded", "reconstructed": "real"}
 
 def judge_levels(run: Run) -> Finding:
     """Look for previews that are silent or clipped although their recordings are not."""
-    try:
+
+    def judge() -> Finding:
         preview = _last_sounding(run)
         made = {path.stem: _levels(path) for path in made_sounds(preview)}
         real = {path.stem: _levels(path) for row in ROWS.values() for path in preview.row(row)}
-    except UnmeasuredError as reason:
-        return not_measured(SIGNATURE, reason)
-    return judge_measured(made, {_partner(stem): real.get(_partner(stem)) for stem in made})
+        return judge_measured(made, {stem: real.get(_partner(stem)) for stem in made})
+
+    return look_for(SIGNATURE, judge)
 
 
 def judge_measured(made: dict[str, Levels], real: dict[str, Levels | None]) -> Finding:
@@ -64,10 +64,7 @@ def _last_sounding(run: Run) -> Preview:
 
 
 def _levels(path: Path) -> Levels:
-    try:
-        recording = read_audio(path, sample_rate=None)
-    except AudioFileError as error:
-        raise UnmeasuredError(f"a preview cannot be read: {error}") from None
+    recording = read_audio(path, sample_rate=None)
     return measure(recording.waveform, recording.sample_rate)
 
 

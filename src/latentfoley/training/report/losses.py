@@ -4,9 +4,17 @@ They are looked for in this order, and one that is found makes those after it me
 of a run that diverges has no floor. Every threshold stands here with its reason.
 """
 
+from functools import partial
+
 import numpy as np
 
-from latentfoley.training.report.judgement import Finding, UnmeasuredError, not_measured, share
+from latentfoley.training.report.judgement import (
+    Finding,
+    UnmeasuredError,
+    look_for,
+    not_measured,
+    share,
+)
 from latentfoley.training.report.run import HELD_OUT, MAIN_LOSS, Run
 from latentfoley.training.report.series import Series
 
@@ -54,10 +62,7 @@ def judge_losses(run: Run) -> list[Finding]:
             reason = f"it says nothing of a run in trouble ({found.signature.lower()})"
             findings.append(not_measured(signature, reason))
             continue
-        try:
-            finding = judge(run, main)
-        except UnmeasuredError as reason:
-            finding = not_measured(signature, reason)
+        finding = look_for(signature, partial(judge, run, main))
         found = finding if finding.status == "found" else None
         findings.append(finding)
     return findings

@@ -29,6 +29,11 @@ class Series:
         low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(self))
         return np.asarray((total[high] - total[low]) / (high - low))
 
+    def finite(self) -> "Series":
+        """Return the points that are numbers."""
+        kept = np.isfinite(self.values)
+        return Series(self.name, self.steps[kept], self.values[kept])
+
     def thinned(self) -> "Series":
         """Return every k-th point, so few that a page can hold them."""
         k = -(-len(self) // _MOST_DRAWN) or 1
@@ -42,11 +47,6 @@ class Series:
         """Return the last `share` of the points."""
         first = len(self) - max(1, round(share * len(self)))
         return Series(self.name, self.steps[first:], self.values[first:])
-
-    def between(self, first: int, last: int) -> "Series":
-        """Return the points from step `first` to step `last`, both included."""
-        kept = (self.steps >= first) & (self.steps <= last)
-        return Series(self.name, self.steps[kept], self.values[kept])
 
     def trend(self) -> tuple[float, float]:
         """Return by what share of their mean the values change from first to last, and its error.
