@@ -3,10 +3,10 @@
     python benchmarks/training/walk.py
 
 Sixty recordings of one theme are copied to a folder, without a word beside them. The commands of
-docs/training.md follow: scan, prepare, encode, train on from `tiny`, export. Then `tiny` and the new
-model are asked for the same texts with the same seeds, and both are compared with the recordings
-that `prepare` held out. Writes `benchmarks/training/walk.json`: distances with their intervals, the
-output of every command, and how long it took.
+docs/training.md follow: scan, prepare, encode, train on from `tiny`, export. Then `tiny` and the
+new model are asked for the same texts with the same seeds, and both are compared with the
+recordings that `prepare` held out. Writes `benchmarks/training/walk.json`: distances with their
+intervals, the output of every command, and how long it took.
 """
 
 import argparse
@@ -61,7 +61,8 @@ def say(place: Path, *words: str) -> dict[str, Any]:
     if end.returncode != 0:
         raise SystemExit(f"{' '.join(words)}\n{end.stderr}")
     out = [line.rstrip() for line in end.stdout.splitlines()]
-    print("$ latentfoley", *words, *out, sep="\n  " if out else " ", flush=True)
+    print("$ latentfoley", *words)
+    print(*out, sep="\n", flush=True)
     seconds = round(time.perf_counter() - start, 1)
     return {"command": " ".join(["latentfoley", *words]), "output": out, "seconds": seconds}
 
