@@ -74,8 +74,8 @@ class DiffusionTask(Task):
     def _open_data(self, parts: Parts) -> None:
         """Open the cache, and refuse one that was not made by this VAE and this CLAP."""
         folder = self.recipe.data.latents
-        info = read_info(folder)
         tower = audio_tower(parts)
+        info = read_info(folder)
         encoder = Encoder(self.vae, tower, self.mel, info.settings.n_frames, self.device)
         text = TextTower(parts.text.fill(text_network), read_tokenizer(parts.find_tokenizer()))
         scaling_factor = self.vae.config.scaling_factor
