@@ -11,9 +11,7 @@ def ablate(
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Folder of clips, features and reports.")
     ],
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that make clips; by default one per core.")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many prompts, as many of each label.")
     ] = None,

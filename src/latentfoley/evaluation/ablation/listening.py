@@ -91,7 +91,7 @@ class Listener:
                     yield name, self._numbers(known, metric.share)
             elif isinstance(metric, SetMetric) and (metric.source == "rows" or ear.classes):
                 rows = [[self._by_prompt(metric, take.heard) for take in cell] for cell in takes]
-                yield name, SetRows(rows, partial(_against, metric, real), self.draws)
+                yield name, SetRows(rows, partial(_against, name, real), self.draws)
 
     def _take(self, ear: Embedder, jobs: Sequence[Job]) -> Take:
         clips, embed_texts = _clips(jobs), getattr(ear, "embed_texts", None)
@@ -117,7 +117,10 @@ class Listener:
         return [rows[owners // each == p] for p in range(len(self.prompts))]
 
 
-def _against(metric: SetMetric, reference: Rows, rows: Rows) -> float:
+def _against(name: str, reference: Rows, rows: Rows) -> float:
+    """Return a metric of sets by its name, which can be sent to another process."""
+    metric = METRICS[name]
+    assert isinstance(metric, SetMetric)
     return metric.of(rows, reference)
 
 

@@ -42,7 +42,7 @@ def ablate(
         recipe: what to compare.
         folder: keeps the clips (`clips/`) and what was heard of them (`features/`), so that an
             interrupted run goes on and another recipe shares what it can.
-        workers: processes that make clips; None is one per core.
+        workers: processes that make clips and draw; None is one per core.
         limit: in place of the recipe's.
         progress: called with clips made and clips to make.
 
@@ -61,7 +61,7 @@ def ablate(
     make_missing(grid, n_workers, progress)
     draws = Draws(recipe.resamples, recipe.permutations)
     listener = Listener(grid, prompts, reference, Cache(folder / "features"), draws)
-    results = _results(recipe, listener, ears, cells, pairs)
+    results = _results(recipe, listener, ears, cells, pairs, n_workers)
     return Ablation(
         cells=tuple(cells),
         prompts=tuple(prompts),
@@ -79,15 +79,17 @@ def _results(
     ears: Sequence[Embedder],
     cells: Sequence[Cell],
     pairs: Sequence[Pair],
+    workers: int,
 ) -> tuple[Result, ...]:
     """Return the results, metric by metric in the order of the recipe."""
     heard = [("", name, seen) for name, seen in listener.levels(recipe.metrics)]
     for ear in ears:
         heard += [(ear.name, name, seen) for name, seen in listener.through(ear, recipe.metrics)]
     heard.sort(key=lambda one: recipe.metrics.index(one[1]))
+    found = compare([seen for _, _, seen in heard], cells, pairs, workers)
     return tuple(
-        Result(name, ear, METRICS[name].unit, METRICS[name].better, *compare(seen, cells, pairs))
-        for ear, name, seen in heard
+        Result(name, ear, METRICS[name].unit, METRICS[name].better, *values)
+        for (ear, name, _), values in zip(heard, found, strict=True)
     )
 
 
