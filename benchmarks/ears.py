@@ -15,7 +15,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # the classifier is a script beside this file
 
-from classifier import CLASSES, SAMPLE_RATE, Ensemble, load_classifier, log_mel, windows_of
+from classifier import CLASSES, SAMPLE_RATE, Ensemble, Network, load_classifier, log_mel, windows_of
 from latentfoley.errors import InputError
 from latentfoley.evaluation.embedders import Features
 from latentfoley.evaluation.reading import Reading
@@ -43,6 +43,7 @@ class Classifier:
         hooks = [
             member.head.register_forward_pre_hook(lambda _, given: heard.append(given[0]))
             for member in self.network.members
+            if isinstance(member, Network)
         ]
         probabilities = self.network(mels).mean(dim=0).double()
         for hook in hooks:

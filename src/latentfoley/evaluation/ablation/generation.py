@@ -42,6 +42,7 @@ def lay_out(
     recipe: AblationRecipe, cells: Sequence[Cell], prompts: Sequence[Prompt], folder: Path
 ) -> Grid:
     """Return the clips of every cell and model: per prompt, seed by seed, clip by clip."""
+    _load.cache_clear()  # a folder may hold other weights than an hour ago
     identities = {model: identify(model) for cell in cells for model in cell.models}
 
     def jobs(cell: Cell, model: str) -> list[Job]:
