@@ -41,8 +41,12 @@ tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, fro
 	$(BIN)/latentfoley train clap recipes/tiny/clap-1.toml
 	$(BIN)/latentfoley train clap recipes/tiny/clap-2.toml
 	$(BIN)/latentfoley train vocoder recipes/tiny/vocoder.toml
+	$(BIN)/latentfoley data prepare $(DATA) runs/tiny/prepared --captions runs/tiny/manifest.jsonl \
+		--held-out 0 --per-shard 600
+	$(BIN)/latentfoley data encode runs/tiny/prepared runs/tiny/latents --duration 4.8 \
+		--vae runs/tiny/vae/model --clap runs/tiny/clap/model --variations 2 --mixes 0.15
 	$(BIN)/latentfoley train diffusion recipes/tiny/diffusion.toml
-	$(BIN)/latentfoley train export runs/tiny runs/tiny/model --half --phase-iterations 16
+	$(BIN)/latentfoley train export runs/tiny/diffusion runs/tiny/model --half
 
 runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/manifest.py recipes/tiny/captions.toml
 	$(BIN)/python recipes/tiny/manifest.py $(DATA) $@

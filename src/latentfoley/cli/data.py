@@ -121,7 +121,17 @@ def encode(
     model: Annotated[str, typer.Option("-m", "--model", help="tiny, a folder, or a hub id.")] = (
         "tiny"
     ),
+    vae: Annotated[
+        Path | None, typer.Option(help="Folder with the trained vae/; with --clap, not --model.")
+    ] = None,
+    clap: Annotated[Path | None, typer.Option(help="Folder with CLAP's audio_encoder/.")] = None,
     duration: Annotated[float, typer.Option(help="Seconds in a window, up to 120.")] = 5.12,
+    variations: Annotated[
+        int, typer.Option(help="Windows for each one to train on: other crops and places.")
+    ] = 1,
+    mixes: Annotated[
+        float, typer.Option(help="Mixes of two recordings, as a share of all windows.")
+    ] = 0.0,
     batch_size: Annotated[int, typer.Option(help="Windows encoded together.")] = 16,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; or the fastest.")] = None,
     workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
@@ -141,7 +151,11 @@ def encode(
             shards,
             out,
             model=model,
+            vae=vae,
+            clap=clap,
             duration_s=duration,
+            variations=variations,
+            mixes=mixes,
             batch_size=batch_size,
             device=device,
             workers=workers,

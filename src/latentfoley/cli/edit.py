@@ -74,6 +74,7 @@ def edit(
     index: options.Index = 0,
     candidate: options.Candidate = 0,
     model: options.ModelName = "tiny",
+    lora: options.Lora = None,
     device: options.Device = None,
     dtype: options.Dtype = "fp32",
     compat: options.CompatName = "trained",
@@ -128,7 +129,7 @@ def edit(
     from latentfoley.loading import load
 
     with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
-        loaded = load(model, device=device, dtype=dtype, compat=compat)
+        loaded = load(model, device=device, dtype=dtype, compat=compat, lora=lora)
         task = editing.prepare(loaded, request)
         clips = loaded.make(request, task, progress)
         draw = partial(editing.plot, task=task) if plot else None
