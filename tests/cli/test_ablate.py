@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from latentfoley.evaluation.ablation import generation
+
 
 def _toml(value):
     if isinstance(value, dict):
@@ -50,6 +52,21 @@ def test_tables_and_files(run, recipe, tmp_path):
 def test_a_quick_look(run, recipe, tmp_path):
     assert run("ablate", recipe(), "--out", "made", "--workers", 1, "--limit", 2).code == 0
     assert len(list(tmp_path.glob("made/clips/*/*.flac"))) == 4
+
+
+def test_a_stop_loses_nothing(run, recipe, monkeypatch, tmp_path):
+    make, made = generation.make, []
+
+    def stop_after_two(job):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(make(job))
+
+    monkeypatch.setattr(generation, "make", stop_after_two)
+    end = run("ablate", recipe(), "--out", "made", "--workers", 1)
+    assert end.code == 130
+    assert end.err == "stopped; what is written is whole, and the same command goes on\n"
+    assert len(list(tmp_path.glob("made/clips/*/*"))) == 2
 
 
 class TestMistakes:

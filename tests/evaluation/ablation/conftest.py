@@ -1,5 +1,7 @@
 """A recipe on the micro model, with a judge that hears how bright a sound is."""
 
+import sys
+
 import pytest
 
 from latentfoley.evaluation.ablation.recipe import AblationRecipe
@@ -14,7 +16,10 @@ class Judge:
     class_names = ("low", "high")
     reading = Reading(sample_rate=16_000, min_samples=512)
 
-    def embed(self, waveform):
+    def embed(self, waveforms):
+        return [self.hear(waveform) for waveform in waveforms]
+
+    def hear(self, waveform):
         power = np.square(np.abs(np.fft.rfft(waveform.astype(np.float64))))
         bands = np.log([band.mean() + 1e-9 for band in np.array_split(power, 6)])
         return Features(bands[None], np.array([bands[:3].sum(), bands[3:].sum()]))
@@ -25,11 +30,12 @@ def load(path):
 
 
 @pytest.fixture
-def judge(tmp_path):
-    """The file of a judge of two classes, "low" and "high"."""
-    path = tmp_path / "judge.py"
-    path.write_text(JUDGE)
-    return path
+def judge(tmp_path, monkeypatch):
+    """What a judge of two classes, "low" and "high", is called in a recipe."""
+    (tmp_path / "a_judge.py").write_text(JUDGE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "a_judge:load"
+    sys.modules.pop("a_judge", None)
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def values(tmp_path, judge, micro_model_folder):
     return {
         "prompts": str(prompts),
         "metrics": ["recognised", "diversity", "loudness"],
-        "embedders": [str(judge)],
+        "embedders": [judge],
         "baselines": [{"guidance": 1.0}],
         "permutations": 99,
         "resamples": 20,

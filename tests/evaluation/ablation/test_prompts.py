@@ -34,6 +34,11 @@ def test_a_list_and_the_captions_of_a_manifest(tmp_path):
     assert found == [Prompt("rain", "weather"), Prompt("a dog")]
 
 
+def test_captions_and_a_text_that_comes_again(tmp_path):
+    (tmp_path / "p.txt").write_text("rain\nsea\n\nrain\n")
+    assert read_prompts(tmp_path / "p.txt", None) == [Prompt("rain"), Prompt("sea")]
+
+
 def test_the_noise_depends_on_the_text_alone():
     assert Prompt("rain", "weather").index(2) == Prompt("rain").index(0) + 2
     assert len({Prompt(f"sound {k}").index(0) for k in range(1000)}) == 1000
@@ -46,7 +51,7 @@ def test_the_noise_depends_on_the_text_alone():
         ("a = 'rain'", "a is no list of texts"),
         ("a = [", "not valid TOML"),
         ("", "there are no prompts"),
-        ("a = ['x']\nb = ['x']", "'x' stands there twice"),
+        ("a = ['x']\nb = ['x']", "'x' has two labels: 'a' and 'b'"),
     ],
 )
 def test_a_file_that_holds_none(tmp_path, text, says):
@@ -58,8 +63,8 @@ def test_a_file_that_holds_none(tmp_path, text, says):
 def test_other_mistakes(tmp_path, labelled):
     with pytest.raises(RecipeError, match=r"Nearest there: prompts.toml"):
         read_prompts(tmp_path / "prompt.toml", None)
-    (tmp_path / "p.txt").write_text("rain")
-    with pytest.raises(RecipeError, match=r"a \.toml .* or a \.jsonl"):
-        read_prompts(tmp_path / "p.txt", None)
+    (tmp_path / "p.wav").write_text("rain")
+    with pytest.raises(InputError, match=r"captions come from \.txt"):
+        read_prompts(tmp_path / "p.wav", None)
     with pytest.raises(InputError, match="must say something"):
         read_prompts(["rain", " "], None)

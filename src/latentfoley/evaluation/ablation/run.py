@@ -10,9 +10,9 @@ import torch
 from latentfoley import __version__
 from latentfoley.data.parallel import require_workers
 from latentfoley.evaluation.ablation.cells import Cell, Pair, make_cells, make_pairs
-from latentfoley.evaluation.ablation.ears import find_ears
+from latentfoley.evaluation.ablation.ears import require_ears
 from latentfoley.evaluation.ablation.generation import Grid, identify, lay_out, make_missing
-from latentfoley.evaluation.ablation.listening import Listener, require_ears
+from latentfoley.evaluation.ablation.listening import Listener
 from latentfoley.evaluation.ablation.metrics import METRICS
 from latentfoley.evaluation.ablation.observed import Draws
 from latentfoley.evaluation.ablation.prompts import Prompt, read_prompts
@@ -21,7 +21,7 @@ from latentfoley.evaluation.ablation.results import Ablation, Result, compare
 from latentfoley.evaluation.ablation.statistics import ALPHA
 from latentfoley.evaluation.cache import Cache
 from latentfoley.evaluation.clips import list_clips
-from latentfoley.evaluation.embedders import Embedder
+from latentfoley.evaluation.embedders import Embedder, find_embedder
 from latentfoley.evaluation.score import FEWEST_CLIPS
 from latentfoley.pipeline import Progress
 
@@ -54,7 +54,7 @@ def ablate(
     cells = make_cells(recipe)
     pairs = make_pairs(cells, recipe.baselines)
     prompts = read_prompts(recipe.prompts, recipe.limit if limit is None else limit)
-    ears = [find_ears(spec) for spec in recipe.embedders]
+    ears = [find_embedder(spec) for spec in recipe.embedders]
     require_ears(recipe.metrics, ears, prompts)
     reference = (recipe.reference, list_clips(recipe.reference)) if recipe.reference else None
     grid = lay_out(recipe, cells, prompts, folder / "clips")
