@@ -87,14 +87,16 @@ def test_everything_that_decides_a_sound_names_its_file(grid, micro_model_folder
         {"sampling": {"steps": 2, "duration_s": 0.3}},
         {"sampling": {"steps": 2, "duration_s": 0.2, "sampler": "ddim"}},
         {"sampling": {"steps": 2, "duration_s": 0.2, "negative_prompt": "hum"}},
+        {"sampling": {"steps": 2, "duration_s": 0.2, "loop": True}},
         {"seeds": [1]},
         {"prompts": ["another"]},
     ):
         places.add(paths(grid(limit=1, **changes))[0])
-    assert len(places) == 7
-    copy = tmp_path / "copy"
-    shutil.copytree(micro_model_folder, copy)
+    assert len(places) == 8
+    copy = shutil.copytree(micro_model_folder, tmp_path / "copy")
     assert paths(grid(limit=1, models={"copy": str(copy)}))[0] in places, "a model has no place"
+    off = {"steps": 2, "duration_s": 0.2, "loop": False}
+    assert paths(grid(limit=1, sampling=off))[0] in places, "options come, and are off"
 
 
 def test_a_model_is_its_weights_and_its_settings(micro_model_folder, tmp_path):

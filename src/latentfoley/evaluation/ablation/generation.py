@@ -115,7 +115,8 @@ def _request(prompt: Prompt, seed: int, k: int, cell: Cell) -> GenerationRequest
 
 
 def _job(folder: Path, model: str, identity: str, request: GenerationRequest) -> Job:
-    asked = request.model_dump(mode="json")
+    # What is switched off is left out, so that a new option leaves old clips their names.
+    asked = {name: v for name, v in request.model_dump(mode="json").items() if v is not False}
     which = {name: asked.pop(name) for name in ("prompts", "seed", "index")}
     setting = _hash([_VERSION, identity, asked])
     return Job(folder / setting / f"{_hash([which])}.flac", model, request)
