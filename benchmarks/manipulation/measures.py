@@ -135,7 +135,9 @@ def _stft(made: Samples, truth: Samples, bands: Bands) -> float:
 def _power(waveform: Samples) -> Float[torch.Tensor, "K"]:
     window = torch.hann_window(N_FFT, dtype=torch.float64)
     samples = torch.from_numpy(np.pad(waveform, (0, max(0, N_FFT - len(waveform)))).astype("f8"))
-    spectrum = torch.stft(samples, N_FFT, N_FFT // 4, window=window, return_complex=True)
+    spectrum = torch.stft(
+        samples, N_FFT, N_FFT // 4, window=window, center=False, return_complex=True
+    )  # not centred: mirrored ends would spread every frequency over all of them
     return spectrum.abs().square().sum(dim=1)
 
 

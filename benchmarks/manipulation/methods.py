@@ -24,6 +24,9 @@ from latentfoley.editing.request import SETTINGS
 from latentfoley.editing.source import PEAK, Level, encode
 from latentfoley.pipeline import Model
 
+# Found in `strengths.py`; with the default sampler no seed changes it.
+INVERTED: dict[str, Any] = {"strength": 0.7, "invert": True, "seeds": SEEDS[:1]}
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -73,6 +76,7 @@ def carry_out(model: Model, case: Case, data: Path, place: Path) -> Outcome:
 def _transfer(model: Model, case: Case, source: Samples, data: Path, place: Path) -> Outcome:
     made = {
         "edit": _edits(model, case, "transfer", data / case.source, place),
+        "inverted": _edits(model, case, "transfer", data / case.source, place, **INVERTED),
         "generation": _generated(model, case, len(source)),
         "reconstruction": [reconstruct(model, source, Level.of(source))],
         "keep": [source],
@@ -136,24 +140,33 @@ def _morph(model: Model, case: Case, source: Samples, data: Path, place: Path) -
     other = read_audio(data / case.other, sample_rate=RATE).waveform
     both = [Level.of(sound).to_model(sound) for sound in (source, np.resize(other, len(source)))]
     mixed = both[0] + both[1]
+    # A morph starts from the recordings' own noise: with the default sampler no seed changes it.
+    given = {"seeds": SEEDS[:1], "other": data / case.other}
     made = {
-        "edit": _edits(model, case, "morph", data / case.source, place, other=data / case.other),
+        "edit": _edits(model, case, "morph", data / case.source, place, **given),
         "mix": [(PEAK / np.abs(mixed).max() * mixed).astype(np.float32)],
     }
     return Outcome(source, source, made, others=[other])
 
 
 def _edits(
-    model: Model, case: Case, kind: str, path: Path, place: Path, **settings: Any
+    model: Model,
+    case: Case,
+    kind: str,
+    path: Path,
+    place: Path,
+    *,
+    seeds: Sequence[int] = SEEDS,
+    **settings: Any,
 ) -> list[Samples]:
     """Make the edit with every seed, with default settings otherwise; draw the first."""
     made = []
-    for seed in SEEDS:
+    for seed in seeds:
         request = EditRequest.build(kind, path, case.prompt or None, seed=seed, **settings)
         task = prepare(model, request)
         (clip,) = model.make(request, task)
-        if seed == SEEDS[0]:
-            plot(clip, place / f"{case.name}.png", task=task)
+        if seed == SEEDS[0] and not settings.get("invert"):
+            plot(clip, place / "pictures" / f"{case.name}.png", task=task)
         made.append(clip.waveform)
     return made
 

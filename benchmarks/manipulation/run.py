@@ -16,19 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from figures import figures
 from judges import ROOT, Judges
-from measures import (
-    RATE,
-    Samples,
-    changed_outside_spans,
-    distances,
-    envelope_likeness,
-    leak_db,
-    mel_difference,
-    seam,
-)
-from methods import Outcome, carry_out
+from measures import RATE
+from methods import carry_out
+from page import write_page
 from suite import SEEDS, Case, read_suite
+from tables import summarise, tables
 from workers import each
 
 import latentfoley
@@ -43,10 +37,7 @@ DECISIVE = (
 )
 """Modules of the package that decide samples; `editing/` is one of them, whole."""
 
-MOST_LEAK_DB = -40.0  # of the change outside the bands, against the sound there
-UPSAMPLED_FROM = 0.8  # of the highest frequency there was: below it nothing may change
-Row = dict[str, float]
-Rows = dict[str, list[Row]]
+Rows = dict[str, list[dict[str, float]]]
 
 
 def main() -> None:
@@ -62,10 +53,8 @@ def main() -> None:
     arguments = parser.parse_args()
     cases = read_suite(arguments.suite)
     results = measure_all(cases, arguments)
+    results["summary"] = summarise(results["cases"])
     arguments.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    from page import write_page
-    from tables import tables
-
     arguments.tables.write_text(tables(results), encoding="utf-8")
     write_page(arguments.place / "report.html", results, cases)
     print(f"{arguments.out}, {arguments.tables}, {arguments.place / 'report.html'}")
@@ -107,56 +96,18 @@ def measure(judges: Judges, case: Case, *, data: Path, place: Path) -> Rows:
             write_audio(path, waveform, RATE, provenance=None)
     return {
         method: [
-            {name: round(value, 4) for name, value in _row(judges, case, outcome, one).items()}
+            {name: round(value, 4) for name, value in figures(judges, case, outcome, one).items()}
             for one in waveforms
         ]
         for method, waveforms in outcome.made.items()
     }
 
 
-def _row(judges: Judges, case: Case, outcome: Outcome, made: Samples) -> Row:
-    """Return the figures of one sound; "success" is what the operation promises."""
-    if case.operation == "morph":
-        return _between(judges, outcome, made)
-    if case.operation == "loop":
-        steps = seam(made)
-        n_changed = changed_outside_spans(made, outcome.kept, outcome.spans)
-        seamless = float(max(steps.values()) <= 1)
-        return {"success": seamless, "rest unchanged": float(n_changed == 0), **steps}
-    if case.operation in ("transfer", "vary"):
-        return {
-            "success": float(judges.is_target(made, case.target or case.label)),
-            "envelope": envelope_likeness(made, outcome.source),
-            "log-mel change": mel_difference(made, outcome.source),
-        }
-    assert outcome.truth is not None
-    row = distances(made, outcome.truth, outcome.spans, outcome.bands)
-    if outcome.bands:
-        ((low, high),) = outcome.bands
-        if case.operation == "upsample":
-            low *= UPSAMPLED_FROM
-        leak = leak_db(made, outcome.kept, ((low, high),))
-        return {"success": float(leak <= MOST_LEAK_DB), "leak_dB": leak, **row}
-    n_changed = changed_outside_spans(made, outcome.kept, outcome.spans)
-    return {"success": float(n_changed == 0), **row}
-
-
-def _between(judges: Judges, outcome: Outcome, made: Samples) -> Row:
-    """Return how near a sound is to two recordings; success is nearer than they are."""
-    first, second, own = map(judges.heard, (outcome.source, outcome.others[0], made))
-    row = {
-        "cosine to the first": float(own @ first),
-        "cosine to the second": float(own @ second),
-        "cosine between them": float(first @ second),
-    }
-    return {"success": float(min(own @ first, own @ second) > first @ second), **row}
-
-
 def code_hash() -> str:
     """Return a hash of the code that decides samples and figures, comments aside."""
     files = [PACKAGE / f"{name}.py" for name in DECISIVE]
     files += sorted((PACKAGE / "editing").glob("*.py"))
-    files += [HERE / f"{name}.py" for name in ("measures", "judges", "methods", "run")]
+    files += [HERE / f"{name}.py" for name in ("measures", "judges", "methods", "figures")]
     trees = [ast.unparse(ast.parse(file.read_text(encoding="utf-8"))) for file in files]
     return _hash("\n".join(trees).encode())
 

@@ -27,6 +27,7 @@ from latentfoley.evaluation.score import mean_score
 HERE = Path(__file__).parent
 STRENGTHS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 OFFSETS = (2, 4)  # from a class to its targets, in the ring of classes
+LIMITS = {"target": (0.0, 1.0), "envelope": (-1.0, 1.0)}
 SEED = 11
 
 
@@ -85,7 +86,8 @@ def summary(values: list[tuple[float, float]]) -> dict[str, object]:
     for name, column in zip(("target", "envelope"), np.array(values).T, strict=True):
         score = mean_score(name, column, better="higher", caveat="training recordings")
         rows[name] = round(score.value, 3)
-        rows[f"{name}_95"] = [round(end, 3) for end in score.interval or ()]
+        low, high = LIMITS[name]
+        rows[f"{name}_95"] = [round(min(max(end, low), high), 3) for end in score.interval or ()]
     return rows
 
 

@@ -1,5 +1,6 @@
 """Where to compute, and in which number format."""
 
+import platform
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +62,16 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and not {"avx512_bf16", "amx_bf16"}.isdisjoint(cpu_flags())
+
+
+def cpu_name() -> str:
+    """Return the processor's name as Linux gives it, elsewhere its architecture."""
+    listing = Path("/proc/cpuinfo")
+    for line in listing.read_text().splitlines() if listing.is_file() else ():
+        label, _, name = line.partition(":")
+        if label.strip() == "model name":
+            return name.strip()
+    return platform.processor() or platform.machine()
 
 
 def cpu_flags() -> list[str]:

@@ -11,7 +11,7 @@ import micro
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.data.augment import Example
 from latentfoley.data.manifest import read_manifest, write_manifest
-from latentfoley.training.clap import ClapRecipe, ClapTask, Logits
+from latentfoley.training.clap import ClapRecipe, ClapTask, Logits, _blank
 from latentfoley.training.loop import train
 from signals import noise
 from tasks import assert_same_weights, run_recipe, unbroken_and_resumed
@@ -87,9 +87,9 @@ class TestLosses:
 
 class TestVariations:
     def test_blanks_take_a_stripe_of_time_and_one_of_bands(self, recipe):
-        task = make(recipe(blank_time=0.5, blank_bands=8))
+        task = make(recipe(blank_time=0.5, blank_bands=8, run={"batch_size": 8}))
         features = normal(8, 1, 51, 16)
-        blanked = task._blank(features, np.random.default_rng(0))
+        blanked = _blank(features, task._stripes(np.random.default_rng(0)))
         changed = blanked != features
         assert changed.any() and not changed.all()
         for clip, mask, original in zip(blanked, changed, features, strict=True):
@@ -98,26 +98,35 @@ class TestVariations:
             )
 
     def test_a_colour_is_a_level_and_a_slope(self, recipe):
-        colour = make(recipe())._colour(50, np.random.default_rng(0))
+        colour = make(recipe(run={"batch_size": 50}))._colours(np.random.default_rng(0))
         assert colour.shape == (50, 1, 1, 16)
         second = colour.diff(dim=-1).diff(dim=-1)
         torch.testing.assert_close(second, torch.zeros_like(second), rtol=0, atol=1e-5)
         assert colour.min() >= -26 and colour.max() <= 12
 
     def test_captions_are_encoded_once(self, recipe):
-        task = make(recipe(sentence_noise=0.0))
-        first = task._embed_captions(["rain", "the sea", "rain"])
-        torch.testing.assert_close(first[0], first[2])
+        task = make(recipe())
+        first = task._sentence("rain")
+        task._sentence("the sea")
         assert set(task.sentences) == {"rain", "the sea"}
         task.text.model = None
-        torch.testing.assert_close(task._embed_captions(["rain"])[0], first[0])
+        torch.testing.assert_close(task._sentence("rain"), first)
 
     def test_without_noise_captions_are_what_the_text_tower_says(self, recipe):
-        task = make(recipe(sentence_noise=0.0))
+        task = make(recipe())
         texts = ["rain", "a dog barking by the sea"]
-        torch.testing.assert_close(
-            task._embed_captions(texts), task.text.embed(texts), rtol=1e-4, atol=1e-5
-        )
+        said = task._embed_sentences(torch.stack([task._sentence(text) for text in texts]))
+        torch.testing.assert_close(said, task.text.embed(texts), rtol=1e-4, atol=1e-5)
+
+    def test_a_contrast_is_not_taken_in_parts(self, recipe):
+        with pytest.raises(RecipeError, match=r"run.accumulate: .*got 2, allowed: 1, or more proc"):
+            make(recipe(run={"accumulate": 2}))
+
+    def test_held_out_captions_are_contrasted(self, recipe):
+        values = make(recipe()).validate()
+        assert set(values) == {"valid_loss", "valid_contrast", "valid_gap"}
+        assert values == make(recipe()).validate()
+        assert values["valid_gap"] > 0
 
 
 class TestTraining:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from latentfoley.checkpoints.layout import read_unet
 from latentfoley.data.manifest import read_manifest, write_manifest
 from latentfoley.errors import RecipeError
+from latentfoley.lora import adapters
 from latentfoley.training.diffusion import DiffusionTask
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latentfoley.training.loop import train
@@ -149,6 +150,37 @@ class TestStart:
         save_file(weights, file, metadata={"format": "pt"})
         with pytest.raises(RecipeError, match=r"is stale: vae was .*, now .* data encode"):
             make(onwards(start=str(another)))
+
+
+class TestLora:
+    @pytest.fixture
+    def adapting(self, onwards):
+        return lambda *a, **changes: onwards(*a, **({"lora": {"rank": 2}} | changes))
+
+    def test_only_adapters_move(self, adapting, micro_model):
+        task = make(adapting())
+        for step in range(2):
+            task.step(step)
+        weights = micro_model.unet.state_dict()
+        for name, tensor in task.unet.state_dict().items():
+            if "adapter" not in name:
+                assert torch.equal(tensor, weights[name.replace(".layer.", ".")]), name
+        assert all(a.lora_B.weight.any() for a in adapters(task.unet).values())
+
+    def test_a_checkpoint_holds_adapters_alone_and_the_average_no_second_copy(self, adapting):
+        task = make(adapting())
+        assert all("lora_" in name for m in task.modules.values() for name in m.state_dict())
+        frozen = {name: p for name, p in task.unet.named_parameters() if not p.requires_grad}
+        shared = dict(task.ema.named_parameters())
+        same = {name for name, p in task.unet.named_parameters() if shared[name] is p}
+        assert same == set(frozen) != set(shared)
+
+    def test_it_resumes_bit_for_bit(self, adapting, tmp_path):
+        recipes = {name: adapting(tmp_path / name) for name in ("unbroken", "resumed")}
+        unbroken, resumed = unbroken_and_resumed(make, recipes.get)
+        assert_same_weights(unbroken, resumed)
+        for ours, theirs in zip(unbroken.unet.parameters(), resumed.unet.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
 
 
 class TestHeldOut:

@@ -9,51 +9,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
-from latentfoley.data.recordings import generator
 from latentfoley.errors import TrainingError
 from latentfoley.training.checkpoint import load_checkpoint
-from latentfoley.training.loop import autocast, learning_rate_factor, train
+from latentfoley.training.descent import autocast
+from latentfoley.training.loop import learning_rate_factor, train
 from latentfoley.training.recipe import RunRecipe
-
-
-class Line:
-    """Fit w x + b to 2 x - 1. What `watch` gives for a step is a loss too."""
-
-    def __init__(self, width=1, watch=lambda step: 0.0):
-        torch.manual_seed(0)
-        self.watch, self.rates, self.previews, self.exported = watch, [], [], False
-        self.line = nn.Linear(1, width)
-        self.modules = {"line": self.line}
-        self.optimizers = {"line": torch.optim.AdamW(self.line.parameters())}
-
-    def step(self, step):
-        self.rates.append(self.optimizers["line"].param_groups[0]["lr"])
-        x = torch.from_numpy(generator(0, step).standard_normal((8, 1))).float()
-        loss = (self.line(x) - (2 * x - 1)).square().mean()
-        self.optimizers["line"].zero_grad()
-        loss.backward()
-        self.optimizers["line"].step()
-        return {"loss": loss.item(), "watched": self.watch(step)}
-
-    def preview(self, folder, step):
-        self.previews.append((folder.name, step))
-
-    def export(self, folder):
-        self.exported = folder
+from lines import Line, line_recipe
 
 
 @pytest.fixture
 def recipe(tmp_path):
     """A recipe of twelve steps in a fresh folder."""
-
-    def recipe(folder="run", **changes):
-        values = {"steps": 12, "batch_size": 8, "learning_rate": 0.1, "warmup_steps": 3}
-        values |= {"checkpoint_every": 4, "preview_every": 6, "log_every": 1, "precision": "fp32"}
-        return RunRecipe(folder=tmp_path / folder, **(values | changes))
-
-    return recipe
+    return lambda folder="run", **changes: line_recipe(tmp_path / folder, **changes)
 
 
 def logged(recipe):
@@ -85,7 +53,8 @@ class TestLearningRate:
         assert all(0 <= learning_rate_factor(step, run) <= 1 for step in range(steps))
 
     def test_every_step_is_given_its_own(self, recipe):
-        task, run = Line(), recipe()
+        run = recipe()
+        task = Line(run)
         train(task, run)
         expected = [0.1 * learning_rate_factor(step, run) for step in range(12)]
         assert task.rates == pytest.approx(expected)
@@ -93,7 +62,8 @@ class TestLearningRate:
 
 class TestRunning:
     def test_it_learns_previews_and_exports(self, recipe):
-        task, run = Line(), recipe(steps=150, checkpoint_every=100, preview_every=60)
+        run = recipe(steps=150, checkpoint_every=100, preview_every=60)
+        task = Line(run)
         train(task, run)
         assert task.line.weight.item() == pytest.approx(2, abs=0.1)
         assert task.previews == [("previews", 60), ("previews", 120), ("previews", 150)]
@@ -102,14 +72,14 @@ class TestRunning:
 
     def test_losses_are_logged(self, recipe):
         run = recipe(log_every=5)
-        train(Line(), run)
+        train(Line(run), run)
         assert [line["step"] for line in logged(run)] == [0, 5, 10]
         assert all(line["loss"] >= 0 for line in logged(run))
         assert list((run.folder / "tensorboard").iterdir())
 
     def test_a_finished_run_is_only_exported_again(self, recipe):
-        train(Line(), recipe())
-        task = Line()
+        train(Line(recipe()), recipe())
+        task = Line(recipe())
         train(task, recipe())
         assert task.rates == []
         assert task.exported
@@ -117,13 +87,14 @@ class TestRunning:
 
 class TestResuming:
     def test_it_equals_an_unbroken_run_bit_for_bit(self, recipe):
-        unbroken, whole = Line(), recipe("whole")
+        whole = recipe("whole")
+        unbroken = Line(whole)
         train(unbroken, whole)
         parts = recipe("parts")
-        stopped = Line(watch=lambda step: math.nan if step == 9 else 0.0)
+        stopped = Line(parts, watch=lambda step: math.nan if step == 9 else 0.0)
         with pytest.raises(TrainingError):
             train(stopped, parts)
-        resumed = Line()
+        resumed = Line(parts)
         train(resumed, parts)
         assert len(resumed.rates) == 4  # from step 8 on
         for ours, theirs in zip(resumed.line.parameters(), unbroken.line.parameters(), strict=True):
@@ -139,7 +110,8 @@ class TestResuming:
             return 0.0
 
         before = signal.getsignal(number)
-        task, run = Line(watch=watch), recipe()
+        run = recipe()
+        task = Line(run, watch=watch)
         train(task, run)
         assert len(task.rates) == 6
         assert task.exported is False
@@ -147,16 +119,17 @@ class TestResuming:
         assert signal.getsignal(number) is before
 
     def test_a_checkpoint_of_another_model(self, recipe):
-        train(Line(), recipe())
+        train(Line(recipe()), recipe())
         with pytest.raises(TrainingError, match="is of another model than the recipe describes"):
-            train(Line(width=2), recipe())
+            train(Line(recipe(), width=2), recipe())
 
 
 class TestFailing:
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
     def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(self, recipe, value):
-        task, run = Line(watch=lambda step: value if step == 6 else 0.0), recipe()
-        message = f"watched became {value} at step 6; the last checkpoint .* is good.*now 0.1"
+        run = recipe()
+        task = Line(run, watch=lambda step: value if step == 6 else 0.0)
+        message = f"at step 6 watched became {value}; the last checkpoint .* is good.*now 0.1"
         with pytest.raises(TrainingError, match=message):
             train(task, run)
         assert load_checkpoint(run.folder)["step"] == 4
@@ -166,7 +139,7 @@ class TestFailing:
     def test_handlers_of_signals_come_back_after_an_error(self, recipe):
         before = signal.getsignal(signal.SIGTERM)
         with pytest.raises(TrainingError):
-            train(Line(watch=lambda step: math.nan), recipe())
+            train(Line(recipe(), watch=lambda step: math.nan), recipe())
         assert signal.getsignal(signal.SIGTERM) is before
 
 

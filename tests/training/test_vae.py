@@ -9,7 +9,7 @@ from latentfoley.checkpoints.layout import read_vae
 from latentfoley.errors import ModelError
 from latentfoley.mel import log_mel
 from latentfoley.training.loop import train
-from latentfoley.training.vae import VaeRecipe, VaeTask
+from latentfoley.training.vae import Look, VaeRecipe, VaeTask
 from micro import VAE
 from tasks import assert_same_weights, run_recipe, unbroken_and_resumed
 
@@ -40,10 +40,10 @@ def make(recipe):
 def test_the_adversary_joins_when_it_is_told_to(recipe):
     task = make(recipe(adversarial_start=1))
     judge = [p.clone() for p in task.judge.parameters()]
-    assert set(task.step(0)) == {"l1", "kl"}
+    assert set(task.step(0)) == {"l1", "kl", "gradient_norm"}
     assert all(torch.equal(p, q) for p, q in zip(task.judge.parameters(), judge, strict=True))
     losses = task.step(1)
-    assert set(losses) == {"l1", "kl", "fooling", "judge"}
+    assert set(losses) == {"l1", "kl", "fooling", "judge", "gradient_norm"}
     assert all(math.isfinite(value) for value in losses.values())
     assert not torch.equal(next(task.judge.parameters()), judge[0])
 
@@ -72,8 +72,8 @@ def test_the_adaptive_weight_evens_the_gradients(recipe):
     task = make(recipe(adversarial_weight=0.5))
     last = task.vae.decoder.conv_out.weight
     size = float(last.detach().norm())
-    l1, fooling = (3 * last).square().sum(), 5 * last.sum()
-    weight = task._adaptive_weight(l1, fooling)
+    losses = {"l1": (3 * last).square().sum(), "fooling": 5 * last.sum()}
+    weight = task._adaptive_weight([task._last_gradients(Look(None, losses))])
     of_l1, of_fooling = 18 * size, 5 * last.numel() ** 0.5
     assert float(weight) == pytest.approx(0.5 * of_l1 / of_fooling, rel=1e-3)
     assert not weight.requires_grad

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latentfoley.cli.output import resumable
+
 if TYPE_CHECKING:
     from latentfoley.data.catalogue import Fault
     from latentfoley.data.latents import CacheInfo
@@ -95,7 +97,7 @@ def prepare(
     """
     from latentfoley.data.prepare import prepare as prepare_folder
 
-    with _progress("packing", quiet=as_json) as progress, _resumable():
+    with _progress("packing", quiet=as_json) as progress, resumable():
         made = prepare_folder(
             folder,
             out,
@@ -146,7 +148,7 @@ def encode(
     """
     from latentfoley.data.encode import encode as encode_shards
 
-    with _progress("encoding", quiet=as_json) as progress, _resumable():
+    with _progress("encoding", quiet=as_json) as progress, resumable():
         made = encode_shards(
             shards,
             out,
@@ -268,16 +270,6 @@ def _plot(found: "Scan", path: Path) -> None:
 
     histograms = {"duration in s": found.durations, "level in dB of full scale": found.levels}
     plot_bars(path, histograms, f"{found.folder}: {found.n_recordings:,} recordings")
-
-
-@contextmanager
-def _resumable() -> Iterator[None]:
-    """At Ctrl-C say that nothing is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("stopped; what is written is whole, and the same command goes on", err=True)
-        raise
 
 
 @contextmanager

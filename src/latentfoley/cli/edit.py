@@ -27,7 +27,10 @@ def edit(
     ] = None,
     out: options.Out = Path("out"),
     strength: Annotated[
-        float | None, Option(help="transfer, vary, morph: depth, 0 to 1. [default: 0.5, morph: 1]")
+        float | None,
+        Option(
+            help="transfer, vary, morph: depth, 0 to 1. [default: transfer 0.6, vary 0.5, morph 1]"
+        ),
     ] = None,
     source_prompt: Annotated[
         str | None, Option(help="transfer: what the recording is, to be led away from.")

@@ -144,6 +144,16 @@ def interruptible(paths: list[Path]) -> Iterator[list[Path]]:
 
 
 @contextmanager
+def resumable() -> Iterator[None]:
+    """At Ctrl-C say that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped; what is written is whole, and the same command goes on", err=True)
+        raise
+
+
+@contextmanager
 def progress_bar(*, quiet: bool, name: str = "denoising") -> Iterator["Progress"]:
     """Yield a progress callback that draws a bar with the time left on a terminal's stderr."""
     from rich.console import Console

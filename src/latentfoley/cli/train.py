@@ -1,5 +1,8 @@
 """`latentfoley train …`: recipes → components → a model folder."""
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,35 +12,45 @@ app = typer.Typer(help="Train the parts of a model from TOML recipes.", no_args_
 
 Recipe = Annotated[Path, typer.Argument(help="A TOML recipe; see recipes/.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; by default the fastest.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Replace a value, as in --set run.steps=100; repeatable."
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.command()
-def clap(recipe: Recipe, device: Device = None, debug: Debug = False) -> None:
+def clap(recipe: Recipe, values: Set = None, device: Device = None, debug: Debug = False) -> None:
     """Train a small CLAP on recordings with captions."""
     from latentfoley.training.clap import ClapRecipe, ClapTask
 
-    _run(recipe, ClapRecipe, ClapTask, device)
+    _run(recipe, ClapRecipe, ClapTask, values, device)
 
 
 @app.command()
-def vae(recipe: Recipe, device: Device = None, debug: Debug = False) -> None:
+def vae(recipe: Recipe, values: Set = None, device: Device = None, debug: Debug = False) -> None:
     """Train the first stage on recordings."""
     from latentfoley.training.vae import VaeRecipe, VaeTask
 
-    _run(recipe, VaeRecipe, VaeTask, device)
+    _run(recipe, VaeRecipe, VaeTask, values, device)
 
 
 @app.command()
-def vocoder(recipe: Recipe, device: Device = None, debug: Debug = False) -> None:
+def vocoder(
+    recipe: Recipe, values: Set = None, device: Device = None, debug: Debug = False
+) -> None:
     """Train HiFi-GAN on recordings."""
     from latentfoley.training.vocoder import VocoderRecipe, VocoderTask
 
-    _run(recipe, VocoderRecipe, VocoderTask, device)
+    _run(recipe, VocoderRecipe, VocoderTask, values, device)
 
 
 @app.command()
-def diffusion(recipe: Recipe, device: Device = None, debug: Debug = False) -> None:
+def diffusion(
+    recipe: Recipe, values: Set = None, device: Device = None, debug: Debug = False
+) -> None:
     """Train the denoiser on encoded recordings, without captions: a new one, or a model's on.
 
     Example: latentfoley train diffusion recipes/my-recordings.toml
@@ -45,7 +58,7 @@ def diffusion(recipe: Recipe, device: Device = None, debug: Debug = False) -> No
     from latentfoley.training.diffusion import DiffusionTask
     from latentfoley.training.diffusion_recipe import DiffusionRecipe
 
-    _run(recipe, DiffusionRecipe, DiffusionTask, device)
+    _run(recipe, DiffusionRecipe, DiffusionTask, values, device)
 
 
 @app.command()
@@ -92,17 +105,45 @@ def report(
     typer.echo(path)
 
 
-def _run(path: Path, recipe_kind: Any, task_kind: Any, device: str | None) -> None:
+def _run(
+    path: Path, recipe_kind: Any, task_kind: Any, values: list[str] | None, device: str | None
+) -> None:
     """Read the recipe, build the task and train; every run resumes from its last checkpoint.
 
     Prints the folder of the trained component, or how to go on after a stop.
     """
     from latentfoley.devices import choose_device
     from latentfoley.training.loop import train
+    from latentfoley.training.parallel import first_alone, joined, rank
     from latentfoley.training.recipe import read_recipe
 
-    recipe = read_recipe(path, recipe_kind)
-    if not train(task_kind(recipe, choose_device(device)), recipe.run):
-        typer.echo(f"stopped, and saved in {recipe.run.folder}; the same command goes on", err=True)
+    recipe = read_recipe(path, recipe_kind, values or ())
+    with joined(choose_device(device)) as own, _plain_warnings():
+        finished = train(first_alone(lambda: task_kind(recipe, own)), recipe.run)
+        first = rank() == 0
+    if not finished:
+        if first:
+            said = f"stopped, and saved in {recipe.run.folder}; the same command goes on"
+            typer.echo(said, err=True)
         raise typer.Exit(130)  # as after Ctrl-C
-    typer.echo(recipe.run.folder / "model")
+    if first:
+        typer.echo(recipe.run.folder / "model")
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show the trainer's own warnings as one line, without the place in the code."""
+    from latentfoley.training.checkpoint import DamagedCheckpointWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DamagedCheckpointWarning)
+        show = warnings.showwarning
+
+        def show_plainly(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if category is DamagedCheckpointWarning:
+                typer.echo(f"warning: {message}", err=True)
+            else:
+                show(message, category, *where)
+
+        warnings.showwarning = show_plainly  # type: ignore[assignment]
+        yield

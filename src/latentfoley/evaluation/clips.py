@@ -1,7 +1,7 @@
 """A folder or a manifest → the clips of a set, with captions; and which clips belong together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -43,6 +43,17 @@ class ClipSet:
     clips: tuple[Clip, ...]
     about: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+def as_set(side: Path | ClipSet, limit: int | None = None) -> ClipSet:
+    """Return a side of a comparison, listed where it is a folder or a manifest, cut to a limit.
+
+    Raises:
+        InputError, RecipeError, AudioFileError: as `list_clips`.
+    """
+    if isinstance(side, ClipSet):
+        return replace(side, clips=side.clips[:limit])
+    return ClipSet(side, tuple(list_clips(side, limit=limit)))
 
 
 def list_clips(source: Path, *, limit: int | None = None) -> list[Clip]:

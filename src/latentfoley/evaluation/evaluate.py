@@ -10,7 +10,7 @@ from typing import Any
 
 from latentfoley.errors import InputError, nearest
 from latentfoley.evaluation.cache import Cache
-from latentfoley.evaluation.clips import Clip, ClipSet, list_clips, pairs, require_limit
+from latentfoley.evaluation.clips import Clip, ClipSet, as_set, pairs, require_limit
 from latentfoley.evaluation.embedders import require_embedder
 from latentfoley.evaluation.hearing import hear_levels
 from latentfoley.evaluation.level import Levels
@@ -70,7 +70,7 @@ def evaluate(
     """
     require_settings(settings)
     cache = Cache(settings.cache)
-    one, other = (_as_set(side, settings.limit) for side in (generated, reference))
+    one, other = (as_set(side, settings.limit) for side in (generated, reference))
     made, real = one.clips, other.clips
     paired, warning = pairs(made, real)
     warnings = [*one.warnings, *other.warnings, *([warning] if warning else [])]
@@ -93,12 +93,6 @@ def evaluate(
         {"generated": dict(one.about), "reference": dict(other.about)},
         tuple(sections), tuple(warnings), tuple(made),
     )  # fmt: skip
-
-
-def _as_set(side: Path | ClipSet, limit: int | None) -> ClipSet:
-    if isinstance(side, ClipSet):
-        return replace(side, clips=side.clips[:limit])
-    return ClipSet(side, tuple(list_clips(side, limit=limit)))
 
 
 def require_settings(settings: Settings) -> None:

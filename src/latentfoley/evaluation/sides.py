@@ -6,7 +6,7 @@ from latentfoley.checkpoints.registry import PUBLISHED
 from latentfoley.checkpoints.tensors import PICKLES
 from latentfoley.errors import InputError
 from latentfoley.evaluation.captions import Caption, captions_of, read_captions
-from latentfoley.evaluation.clips import ClipSet, list_clips
+from latentfoley.evaluation.clips import ClipSet, as_set
 from latentfoley.evaluation.datasets import read_dataset
 
 
@@ -14,13 +14,13 @@ def reference_side(path: Path, dataset: str | None, split: str | None) -> ClipSe
     """Return the real sounds: a split of a data set, or a folder or manifest.
 
     Raises:
-        InputError: as `read_dataset` and `list_clips`, or a split of no data set.
+        InputError: as `read_dataset` and `as_set`, or a split of no data set.
     """
     if dataset is not None:
         return read_dataset(path, dataset, split)
     if split is not None:
         raise InputError(f"--split {split} is of a data set; name it with --dataset")
-    return ClipSet(path, tuple(list_clips(path)))
+    return as_set(path)
 
 
 def is_model(name: str, *, asked_for: bool) -> bool:

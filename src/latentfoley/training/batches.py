@@ -74,12 +74,15 @@ class Batches:
 
     def _spoken(self, E: Embedding, items: list[int], rng: np.random.Generator) -> Embedding:
         """Return E with a share of the clips shown by one of their captions."""
-        E = E.clone()
+        chosen = {}
         for row, item in enumerate(items):
             captions = self.cache.captions(item)
             if captions and rng.random() < self.recipe.share_of_text:
-                E[row] = self.text.embed([captions[rng.integers(len(captions))]])[0].cpu()
-        return E
+                chosen[row] = captions[rng.integers(len(captions))]
+        if not chosen:
+            return E
+        rows = torch.tensor(list(chosen))
+        return E.index_copy(0, rows, self.text.embed(list(chosen.values())).cpu())
 
 
 def perturb(E: Embedding, length: float, rng: np.random.Generator) -> Embedding:

@@ -24,11 +24,15 @@ from torch import Tensor, nn
 from latentfoley.clap import AudioTower, TextTower, audio_features, cut_windows
 from latentfoley.config import ClapFrontEnd, Config
 from latentfoley.data.augment import Example, draw_example
-from latentfoley.data.recordings import generator
+from latentfoley.data.recordings import Clip, generator
+from latentfoley.errors import RecipeError
 from latentfoley.notation import Embedding
+from latentfoley.training import parallel
 from latentfoley.training.checkpoint import start_from
-from latentfoley.training.loop import autocast, descend
-from latentfoley.training.recipe import DataRecipe, RunRecipe
+from latentfoley.training.descent import Descent, mean_losses
+from latentfoley.training.global_batch import gather_with_gradients, share_statistics
+from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size, some
+from latentfoley.training.task import Task
 from latentfoley.training.text_tower import from_minilm
 
 _HIGHEST_SCALE = 100.0  # of the logits, as in CLIP
@@ -83,12 +87,22 @@ class Logits(nn.Module):
         return self.log_scale.exp().clamp(max=_HIGHEST_SCALE) * A @ T.T
 
 
-class ClapTask:
-    """See `latentfoley.training.loop.Task`."""
+class ClapTask(Task):
+    """See `latentfoley.training.task.Task`."""
+
+    kind = "clap"
+
+    recipe: ClapRecipe
 
     def __init__(self, recipe: ClapRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
+        if recipe.run.accumulate > 1:
+            raise RecipeError(
+                "run.accumulate: the contrast compares every pair of the batch, which cannot be "
+                f"taken in parts; got {recipe.run.accumulate}, allowed: 1, or more processes"
+            )
+        self.descent = Descent(recipe.run, device)
         self.clips = recipe.data.clips("train", recipe.front_end.sample_rate)
         self.held_out = recipe.data.clips("valid", recipe.front_end.sample_rate)
         model, tokenizer = from_minilm(recipe.embedding_dim)
@@ -98,6 +112,7 @@ class ClapTask:
             text, audio = TextTower.load(recipe.start), AudioTower.load(recipe.start)
             start_from(self.text.model, text.model, recipe.start / "text_encoder")
             start_from(self.audio.model, audio.model, recipe.start / "audio_encoder")
+        share_statistics(self.audio.model)
         self.logits = Logits().to(device)
         self.sentences: dict[str, Tensor] = {}
         self.modules: dict[str, nn.Module] = {
@@ -111,64 +126,76 @@ class ClapTask:
             "clap": torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay)
         }
 
+    @property
+    def data_size(self) -> dict[str, float]:
+        """Recordings and their seconds; see `recordings_size`."""
+        return recordings_size(self.clips, self.held_out, self.recipe.front_end.sample_rate)
+
     def step(self, step: int) -> dict[str, float]:
         """One contrastive step on a batch of (mixed) crops and one caption each."""
         rng = generator(self.recipe.run.seed, step)
-        # Drop path draws from the global stream: tie it to the step as well.
-        torch.manual_seed(int(rng.integers(2**31)))
+        # Drop path draws from the global stream: tie it to the step as well, and to the process.
+        torch.manual_seed(int(rng.integers(2**31)) + parallel.rank())
         examples = [
             draw_example(
                 self.clips, self.recipe.front_end.n_samples, self.recipe.mix_probability, rng
             )
             for _ in range(self.recipe.run.batch_size)
         ]
-        A = self._embed_sounds(examples, rng)
-        T = self._embed_captions([example.caption for example in examples])
-        losses = self._losses(A, T, examples)
+        losses = self._losses(*self._embed(examples, rng), _in_turn(examples))
         total = losses["contrast"] + self.recipe.alignment_weight * losses["gap"]
-        descend(total, self.optimizers["clap"], self.recipe.run)
-        return {name: value.item() for name, value in losses.items()}
+        norm = self.descent.take([total], self.optimizers["clap"])
+        return mean_losses([losses]) | {"gradient_norm": norm.item()}
 
-    def _embed_sounds(self, examples: list[Example], rng: np.random.Generator) -> Embedding:
+    def _embed(
+        self, examples: list[Example], rng: np.random.Generator
+    ) -> tuple[Embedding, Embedding]:
+        """Return E of all sounds and of all captions, each process's after those of the one before.
+
+        Every process embeds its own rows, and the contrast is of every pair of the whole batch.
+        """
+        colours, stripes = self._colours(rng), self._stripes(rng)
+        vectors = torch.stack([self._sentence(example.caption) for example in examples])
+        noise = torch.from_numpy(rng.standard_normal(vectors.shape, dtype=np.float32))
+        noisy = vectors.cpu() + self.recipe.sentence_noise * noise
         windows = torch.from_numpy(np.stack([example.waveform for example in examples]))
-        features = audio_features(windows.to(self.device), self.recipe.front_end)
-        features = self._blank(features + self._colour(len(examples), rng), rng)
+        ((windows, colours, stripes, noisy),) = self.descent.parts(windows, colours, stripes, noisy)
+        features = audio_features(windows, self.recipe.front_end)
+        A = self._embed_sounds(_blank(features + colours, stripes))
+        return gather_with_gradients(A), gather_with_gradients(self._embed_sentences(noisy))
+
+    def _embed_sounds(self, features: Tensor) -> Embedding:
         self.audio.model.train()
-        with autocast(self.recipe.run, self.device):
+        with self.descent.autocast():
             A = self.audio.model(input_features=features).audio_embeds
         self.audio.model.eval()
         return F.normalize(A.float(), dim=-1)
 
-    def _colour(self, count: int, rng: np.random.Generator) -> Tensor:
+    def _embed_sentences(self, vectors: Tensor) -> Embedding:
+        pooled = self.modules["pooler"](vectors.unsqueeze(1))
+        return F.normalize(self.modules["projection"](pooled), dim=-1)
+
+    def _colours(self, rng: np.random.Generator) -> Tensor:
         """Return a random level and slope over the mel bands for each clip, in dB."""
+        count = self.recipe.run.batch_size
         slopes_db = rng.uniform(-_SLOPE_DB, _SLOPE_DB, (count, 1, 1, 1))
         levels_db = rng.uniform(*_LEVELS_DB, (count, 1, 1, 1))
         bands = np.linspace(-1, 1, self.recipe.front_end.n_mels)
-        colour: Tensor = torch.from_numpy((levels_db + slopes_db * bands).astype(np.float32))
-        return colour.to(self.device)
+        return torch.from_numpy((levels_db + slopes_db * bands).astype(np.float32))
 
-    def _blank(self, features: Tensor, rng: np.random.Generator) -> Tensor:
-        """Replace one stripe of time and one of mel bands by the clip's mean (SpecAugment)."""
-        frames, bands = features.shape[-2:]
-        features = features.clone()
-        for clip in features:
-            mean = clip.mean()
-            length = int(rng.integers(0, 1 + int(self.recipe.blank_time * frames)))
-            start = int(rng.integers(0, frames - length + 1))
-            clip[:, start : start + length] = mean
-            height = int(rng.integers(0, 1 + self.recipe.blank_bands))
-            low = int(rng.integers(0, bands - height + 1))
-            clip[:, :, low : low + height] = mean
-        return features
+    def _stripes(self, rng: np.random.Generator) -> Tensor:
+        """Return a stripe of frames and one of mel bands to blank in each clip: start, end each."""
+        front_end = self.recipe.front_end
+        frames = front_end.n_samples // front_end.hop_length + 1
+        most = np.array([int(self.recipe.blank_time * frames), self.recipe.blank_bands])
+        widths = rng.integers(0, most + 1, (self.recipe.run.batch_size, 2))
+        starts = rng.integers(0, np.array([frames, front_end.n_mels]) - widths + 1)
+        return torch.from_numpy(np.stack([starts, starts + widths], axis=-1))  # (B, 2, 2)
 
-    def _embed_captions(self, captions: list[str]) -> Embedding:
-        for caption in captions:
-            if caption not in self.sentences:
-                self.sentences[caption] = self._encode(caption)
-        vectors = torch.stack([self.sentences[caption] for caption in captions])
-        noisy = vectors + self.recipe.sentence_noise * torch.randn_like(vectors)
-        pooled = self.modules["pooler"](noisy.unsqueeze(1))
-        return F.normalize(self.modules["projection"](pooled), dim=-1)
+    def _sentence(self, caption: str) -> Tensor:
+        if caption not in self.sentences:
+            self.sentences[caption] = self._encode(caption)
+        return self.sentences[caption]
 
     @torch.no_grad()
     def _encode(self, caption: str) -> Tensor:
@@ -192,6 +219,22 @@ class ClapTask:
         P = positives / positives.sum(dim=1, keepdim=True)
         contrast = 0.5 * (F.cross_entropy(logits, P) + F.cross_entropy(logits.T, P))
         return {"contrast": contrast, "gap": (1 - (A * T).sum(dim=1)).mean()}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Return the losses of held-out sounds with their first captions, as one batch."""
+        clips = [clip for clip in some(self.held_out) if clip.captions]
+        if not clips:
+            return {}
+        examples = [
+            Example(clip.waveform, clip.captions[0], frozenset(clip.labels or [clip.path]))
+            for clip in clips
+        ]
+        A = torch.cat([self._embed_clip(clip) for clip in clips])
+        T = self._embed_sentences(torch.stack([self._sentence(e.caption) for e in examples]))
+        losses = mean_losses([self._losses(A, T, examples)])
+        total = losses["contrast"] + self.recipe.alignment_weight * losses["gap"]
+        return {"valid_loss": total} | {f"valid_{name}": x for name, x in losses.items()}
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
@@ -218,13 +261,13 @@ class ClapTask:
 
     def _embed_held_out(self, label: str) -> Embedding:
         """Return E of the first window of every held-out recording of a label."""
-        n_samples = self.recipe.front_end.n_samples
-        windows = [
-            cut_windows(torch.from_numpy(clip.waveform), n_samples)[:1]
-            for clip in self.held_out
-            if clip.labels[:1] == (label,)
-        ]
-        return self.audio.embed_windows(torch.cat(windows).to(self.device))
+        clips = [clip for clip in self.held_out if clip.labels[:1] == (label,)]
+        return torch.cat([self._embed_clip(clip) for clip in clips])
+
+    def _embed_clip(self, clip: Clip) -> Embedding:
+        """Return E (1, D) of the first window of a recording."""
+        window = cut_windows(torch.from_numpy(clip.waveform), self.recipe.front_end.n_samples)[:1]
+        return self.audio.embed_windows(window.to(self.device))
 
     def _captions_of(self, label: str) -> list[str]:
         return sorted({c for clip in self.clips if label in clip.labels for c in clip.captions})
@@ -237,6 +280,22 @@ class ClapTask:
         self.text.tokenizer.save_pretrained(folder / "tokenizer")
         self.audio.model.save_pretrained(folder / "audio_encoder")  # type: ignore[operator]
         write_front_end(folder / "feature_extractor", self.recipe.front_end)
+
+
+def _blank(features: Tensor, stripes: Tensor) -> Tensor:
+    """Replace one stripe of time and one of mel bands by the clip's mean (SpecAugment)."""
+    features = features.clone()
+    for clip, ((start, end), (low, high)) in zip(features, stripes.tolist(), strict=True):
+        mean = clip.mean()
+        clip[:, start:end] = mean
+        clip[:, :, low:high] = mean
+    return features
+
+
+def _in_turn(examples: list[Example]) -> list[Example]:
+    """Return the examples in the order in which the processes' rows are gathered."""
+    n = parallel.n_processes()
+    return [example for first in range(n) for example in examples[first::n]]
 
 
 def _audio_model(recipe: ClapRecipe) -> Any:

@@ -9,6 +9,7 @@ finds the model that is trained on.
 """
 
 import copy
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -29,25 +30,30 @@ from latentfoley.data.recordings import generator
 from latentfoley.diffusion import Schedule, diffusion_loss, from_velocity, guided, velocity
 from latentfoley.lora import adapt, adapters
 from latentfoley.samplers import make_plan, sample
+from latentfoley.training import parallel
 from latentfoley.training.batches import Batch, Batches
 from latentfoley.training.by_level import HeldOut, by_third
+from latentfoley.training.descent import Descent, mean_losses
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
-from latentfoley.training.loop import autocast, descend
 from latentfoley.training.origin import open_origin
+from latentfoley.training.task import Task
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 
 RECIPE = "recipe.json"  # beside what a finished run has made: `export.py` reads it
 
 
-class DiffusionTask:
-    """See `latentfoley.training.loop.Task`."""
+class DiffusionTask(Task):
+    """See `latentfoley.training.task.Task`."""
 
     kind = "diffusion"
+
+    recipe: DiffusionRecipe
 
     def __init__(self, recipe: DiffusionRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
+        self.descent = Descent(recipe.run, device)
         self.parts = parts = open_origin(recipe)
         self.schedule = Schedule(**parts.schedule.model_dump(exclude={"prediction"}))
         self.predicts_v = parts.schedule.prediction == "v_prediction"
@@ -68,8 +74,8 @@ class DiffusionTask:
     def _open_data(self, parts: Parts) -> None:
         """Open the cache, and refuse one that was not made by this VAE and this CLAP."""
         folder = self.recipe.data.latents
-        info = read_info(folder)
         tower = audio_tower(parts)
+        info = read_info(folder)
         encoder = Encoder(self.vae, tower, self.mel, info.settings.n_frames, self.device)
         text = TextTower(parts.text.fill(text_network), read_tokenizer(parts.find_tokenizer()))
         scaling_factor = self.vae.config.scaling_factor
@@ -96,23 +102,37 @@ class DiffusionTask:
             "recordings": info.n_clips,
         }
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The denoiser, also where its adapters alone are trained."""
+        return [self.unet]
+
     def _own(self, unet: Unet) -> nn.Module:
         """Return what of a denoiser is trained: all of it, or its adapters."""
         return unet if self.recipe.lora is None else nn.ModuleList(adapters(unet).values())
 
     def step(self, step: int) -> dict[str, float]:
         """One denoising step on a batch of latents; the average follows."""
-        batch = self.batches.draw(step).to(self.device)
-        per_clip = self._loss(self.unet, batch)
-        loss = (self._weights(batch.n) * per_clip).mean()
-        descend(loss, self.optimizers["unet"], self.recipe.run)
+        parts = [Batch(*part) for part in self.descent.parts(*self.batches.draw(step))]
+        losses: list[dict[str, Tensor]] = []
+        of_clips: list[Tensor] = []
+
+        def totals() -> Iterator[Tensor]:
+            for batch in parts:
+                per_clip = self._loss(self.unet, batch)
+                of_clips.append(torch.stack([per_clip.detach(), batch.n], dim=1))
+                losses.append({"loss": (self._weights(batch.n) * per_clip).mean()})
+                yield losses[-1]["loss"]
+
+        norm = self.descent.take(totals(), self.optimizers["unet"])
         self._follow(step)
-        thirds = by_third(per_clip.detach(), batch.n, self.schedule.n_train_steps)
-        return {"loss": loss.item()} | thirds
+        per_clip, n = parallel.gather_rows(torch.cat(of_clips)).T
+        means = mean_losses(losses) | {"gradient_norm": norm.item()}
+        return means | by_third(per_clip, n, self.schedule.n_train_steps)
 
     def _loss(self, unet: Unet, batch: Batch) -> Tensor:
         """Return the unweighted loss of each clip."""
-        with autocast(self.recipe.run, self.device), _attention(self.device):
+        with self.descent.autocast(), _attention(self.device):
             z_0, E, n, eps = batch
             target = velocity(z_0, eps, n, self.schedule) if self.predicts_v else None
             return diffusion_loss(unet, z_0, E, n, eps, self.schedule, target=target)

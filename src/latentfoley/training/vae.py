@@ -6,7 +6,10 @@ The adversarial term starts late and is kept in proportion by the adaptive weigh
 the gradients of the other two at the decoder's last layer.
 """
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,10 +21,12 @@ from latentfoley.config import Config, MelConfig, VaeConfig
 from latentfoley.data.recordings import crop, crops, generator
 from latentfoley.mel import log_mel
 from latentfoley.notation import LogMel
+from latentfoley.training import parallel
 from latentfoley.training.checkpoint import start_from
+from latentfoley.training.descent import Descent, Part, mean_losses, remembered
 from latentfoley.training.discriminators import PatchDiscriminator, hinge_loss
-from latentfoley.training.loop import autocast, descend
-from latentfoley.training.recipe import DataRecipe, RunRecipe
+from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size, some
+from latentfoley.training.task import Task
 from latentfoley.vae import Vae, kl_divergence
 
 
@@ -43,12 +48,24 @@ class VaeRecipe(Config):
     start: Path | None = None
 
 
-class VaeTask:
-    """See `latentfoley.training.loop.Task`."""
+class Look(NamedTuple):
+    """What the network makes of a part of the batch, and how far off it is."""
+
+    made: LogMel
+    losses: dict[str, Tensor]
+
+
+class VaeTask(Task):
+    """See `latentfoley.training.task.Task`."""
+
+    kind = "vae"
+
+    recipe: VaeRecipe
 
     def __init__(self, recipe: VaeRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
+        self.descent = Descent(recipe.run, device)
         self.clips = recipe.data.clips("train", recipe.mel.sample_rate)
         self.held_out = recipe.data.clips("valid", recipe.mel.sample_rate)
         self.vae = Vae(recipe.model)
@@ -62,56 +79,108 @@ class VaeTask:
             for name, module in self.modules.items()
         }
 
+    @property
+    def data_size(self) -> dict[str, float]:
+        """Recordings and their seconds; see `recordings_size`."""
+        return recordings_size(self.clips, self.held_out, self.recipe.mel.sample_rate)
+
     def step(self, step: int) -> dict[str, float]:
         """One generator step and, once the adversary has started, one discriminator step."""
-        X, noise = self._batch(step)
-        with autocast(self.recipe.run, self.device):
+        parts = self._parts(step)
+        adversarial = step >= self.recipe.adversarial_start
+        look = remembered(partial(self._look, adversarial=adversarial), parts)
+        weight = (
+            self._adaptive_weight([self._last_gradients(look(part)) for part in parts])
+            if adversarial
+            else None
+        )
+        looks: list[Look] = []
+
+        def totals() -> Iterator[Tensor]:
+            for part in parts:
+                made, losses = look(part)
+                looks.append(Look(made.detach(), losses))
+                total = losses["l1"] + self.recipe.kl_weight * losses["kl"]
+                yield total if weight is None else total + weight * losses["fooling"]
+
+        norm = self.descent.take(totals(), self.optimizers["vae"])
+        means = mean_losses([losses for _, losses in looks]) | {"gradient_norm": norm.item()}
+        if adversarial:
+            means["judge"] = self._judge_step([X for X, _ in parts], [made for made, _ in looks])
+        return means
+
+    def _parts(self, step: int) -> list[Part]:
+        """Return log-mels, and the noise that samples their latents."""
+        run, mel = self.recipe.run, self.recipe.mel
+        rng = generator(run.seed, step)
+        n_samples = self.recipe.crop_frames * mel.hop_length
+        waveforms = torch.from_numpy(crops(self.clips, n_samples, run.batch_size, rng))
+        r, channels = self.recipe.model.compression, self.recipe.model.latent_channels
+        shape = (run.batch_size, channels, self.recipe.crop_frames // r, mel.n_mels // r)
+        noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+        return [(log_mel(rows, mel), eps) for rows, eps in self.descent.parts(waveforms, noise)]
+
+    def _look(self, part: Part, *, adversarial: bool) -> Look:
+        X, noise = part
+        with self.descent.autocast():
             mean, logvar = self.vae.posterior(X)
             z = mean + torch.exp(logvar / 2) * noise
             made = self.vae.decoder(self.vae.post_quant_conv(z))
         l1 = (X - made.float()).abs().mean()
         kl = kl_divergence(mean.float(), logvar.float()).mean()
-        losses = {"l1": l1, "kl": kl}
-        total = l1 + self.recipe.kl_weight * kl
-        if step >= self.recipe.adversarial_start:
-            fooling = self._fooling_loss(made)
-            losses["fooling"] = fooling
-            total = total + self._adaptive_weight(l1, fooling) * fooling
-        descend(total, self.optimizers["vae"], self.recipe.run)
-        if step >= self.recipe.adversarial_start:
-            losses["judge"] = self._judge_step(X, made.detach())
-        return {name: value.item() for name, value in losses.items()}
-
-    def _batch(self, step: int) -> tuple[LogMel, Tensor]:
-        run, mel = self.recipe.run, self.recipe.mel
-        rng = generator(run.seed, step)
-        n_samples = self.recipe.crop_frames * mel.hop_length
-        waveforms = torch.from_numpy(crops(self.clips, n_samples, run.batch_size, rng))
-        X = log_mel(waveforms.to(self.device), mel)
-        r, channels = self.recipe.model.compression, self.recipe.model.latent_channels
-        shape = (len(X), channels, X.shape[-2] // r, X.shape[-1] // r)
-        noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
-        return X, noise.to(self.device)
+        fooling = {"fooling": self._fooling_loss(made)} if adversarial else {}
+        return Look(made, {"l1": l1, "kl": kl} | fooling)
 
     def _fooling_loss(self, made: LogMel) -> Tensor:
-        with autocast(self.recipe.run, self.device):
+        with self.descent.autocast():
             loss: Tensor = -self.judge(made).float().mean()
         return loss
 
-    def _adaptive_weight(self, l1: Tensor, fooling: Tensor) -> Tensor:
-        """λ_adv · ‖∇ L1‖ / ‖∇ fooling‖ at the decoder's last layer, at most 10⁴."""
-        last = self.vae.decoder.conv_out.weight
-        (of_l1,) = torch.autograd.grad(l1, last, retain_graph=True)
-        (of_fooling,) = torch.autograd.grad(fooling, last, retain_graph=True)
-        ratio = of_l1.norm() / (of_fooling.norm() + 1e-4)
-        weight: Tensor = self.recipe.adversarial_weight * ratio.clamp(0, 1e4).detach()
-        return weight
+    def _adaptive_weight(self, gradients: list[Tensor]) -> Tensor:
+        """λ_adv · ‖∇ L1‖ / ‖∇ fooling‖ at the decoder's last layer, at most 10⁴.
 
-    def _judge_step(self, real: LogMel, made: LogMel) -> Tensor:
-        with autocast(self.recipe.run, self.device):
-            loss = hinge_loss(self.judge(real).float(), self.judge(made).float())
-        descend(loss, self.optimizers["judge"], self.recipe.run)
-        return loss
+        Of the whole batch: the parts' gradients are averaged, here and over processes, before the
+        norms are taken.
+        """
+        both = parallel.mean_over_processes(torch.stack(gradients).mean(dim=0))
+        of_l1, of_fooling = both.flatten(1).norm(dim=1)
+        ratio: Tensor = of_l1 / (of_fooling + 1e-4)
+        return self.recipe.adversarial_weight * ratio.clamp(0, 1e4)
+
+    def _last_gradients(self, look: Look) -> Tensor:
+        """Return the gradients of L1 and of fooling at the decoder's last layer, stacked."""
+        last, scaler = self.vae.decoder.conv_out.weight, self.descent.scaler
+        scaled = [scaler.scale(look.losses[name]) for name in ("l1", "fooling")]
+        gradients = [torch.autograd.grad(x, last, retain_graph=True)[0] for x in scaled]
+        return torch.stack(gradients) / scaler.get_scale()
+
+    def _judge_step(self, real: list[LogMel], made: list[LogMel]) -> float:
+        losses: list[dict[str, Tensor]] = []
+
+        def totals() -> Iterator[Tensor]:
+            for x, x_made in zip(real, made, strict=True):
+                with self.descent.autocast():
+                    loss = hinge_loss(self.judge(x).float(), self.judge(x_made).float())
+                losses.append({"judge": loss})
+                yield loss
+
+        self.descent.take(totals(), self.optimizers["judge"])
+        return mean_losses(losses)["judge"]
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Return L1 and KL of held-out crops, and their sum as it is trained on."""
+        rng = generator(self.recipe.run.seed, 0)
+        n_samples = self.recipe.crop_frames * self.recipe.mel.hop_length
+        of_clips = []
+        for clip in some(self.held_out):
+            waveform = torch.from_numpy(crop(clip.waveform, n_samples, rng))[None]
+            X = log_mel(waveform.to(self.device), self.recipe.mel)
+            no_noise = torch.zeros((), device=self.device)
+            of_clips.append(self._look((X, no_noise), adversarial=False).losses)
+        means = mean_losses(of_clips)
+        total = means["l1"] + self.recipe.kl_weight * means["kl"]
+        return {"valid_loss": total, "valid_l1": means["l1"], "valid_kl": means["kl"]}
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
@@ -120,8 +189,8 @@ class VaeTask:
 
         rng = generator(self.recipe.run.seed, 0)
         n_samples = 512 * self.recipe.mel.hop_length
-        some = self.held_out[:: max(1, len(self.held_out) // 4)][:4]
-        real = np.stack([crop(clip.waveform, n_samples, rng) for clip in some])
+        shown = some(self.held_out, 4)
+        real = np.stack([crop(clip.waveform, n_samples, rng) for clip in shown])
         X = log_mel(torch.from_numpy(real).to(self.device), self.recipe.mel)
         made = self.vae.decode(self.vae.encode(X))
         error = (X - made).abs().mean()

@@ -7,6 +7,7 @@ mel may come from the VAE's reconstruction for a share of the batch, so that the
 training what it will be given.
 """
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ from latentfoley.mel import log_mel
 from latentfoley.notation import LogMel, Waveform
 from latentfoley.training import discriminators as gan
 from latentfoley.training.checkpoint import start_from
-from latentfoley.training.loop import autocast, descend
-from latentfoley.training.recipe import DataRecipe, RunRecipe
+from latentfoley.training.descent import Descent, Part, mean_losses, remembered
+from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size, some
 from latentfoley.training.spectral import mel_distance, stft_distance
+from latentfoley.training.task import Task
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
 
@@ -48,12 +50,17 @@ class VocoderRecipe(Config):
     start: Path | None = None
 
 
-class VocoderTask:
-    """See `latentfoley.training.loop.Task`."""
+class VocoderTask(Task):
+    """See `latentfoley.training.task.Task`."""
+
+    kind = "vocoder"
+
+    recipe: VocoderRecipe
 
     def __init__(self, recipe: VocoderRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
+        self.descent = Descent(recipe.run, device)
         self.clips = recipe.data.clips("train", recipe.mel.sample_rate)
         self.held_out = recipe.data.clips("valid", recipe.mel.sample_rate)
         self.vae = _load_vae(recipe.vae, device)
@@ -69,45 +76,86 @@ class VocoderTask:
             for name, module in self.modules.items()
         }
 
+    @property
+    def data_size(self) -> dict[str, float]:
+        """Recordings and their seconds; see `recordings_size`."""
+        return recordings_size(self.clips, self.held_out, self.recipe.mel.sample_rate)
+
     def step(self, step: int) -> dict[str, float]:
         """One generator step, after one of the discriminators once they have started."""
-        real, X = self._batch(step)
-        with autocast(self.recipe.run, self.device):
-            made = self.vocoder(X)[:, : real.shape[-1]]
-        made = made.float()
+        parts = self._parts(step)
+        make = remembered(self._make, parts)
         adversarial = step >= self.recipe.adversarial_start
-        losses = {"judge": self._judge_step(real, made.detach())} if adversarial else {}
-        losses["mel"] = mel_distance(real, made, self.recipe.mel)
-        losses["stft"] = stft_distance(real, made)
+        judge = {"judge": self._judge_step(make, parts)} if adversarial else {}
+        losses: list[dict[str, Tensor]] = []
+
+        def totals() -> Iterator[Tensor]:
+            for part in parts:
+                losses.append(self._losses(part[0], make(part), adversarial=adversarial))
+                yield self._total(losses[-1])
+
+        norm = self.descent.take(totals(), self.optimizers["vocoder"])
+        return judge | mean_losses(losses) | {"gradient_norm": norm.item()}
+
+    def _parts(self, step: int) -> list[Part]:
+        """Return segments, and the log-mels that they are to be made from."""
+        run = self.recipe.run
+        n_samples = self.recipe.segment_frames * self.recipe.mel.hop_length
+        real = torch.from_numpy(
+            crops(self.clips, n_samples, run.batch_size, generator(run.seed, step))
+        )
+        from_vae = torch.arange(run.batch_size) < run.batch_size // 2
+        return [
+            (rows, self._hear(rows, int(first.sum())))
+            for rows, first in self.descent.parts(real, from_vae)
+        ]
+
+    @torch.no_grad()
+    def _hear(self, real: Waveform, n_from_vae: int) -> LogMel:
+        """Return the log-mels, the first of them as the VAE gives them back, if there is one."""
+        X = log_mel(real, self.recipe.mel)
+        if self.vae is not None and n_from_vae:
+            with self.descent.autocast():
+                heard = self.vae.decode(self.vae.encode(X[:n_from_vae]))
+            X = torch.cat([heard.float(), X[n_from_vae:]])
+        return X
+
+    def _make(self, part: Part) -> Waveform:
+        real, X = part
+        with self.descent.autocast():
+            made: Waveform = self.vocoder(X)[:, : real.shape[-1]].float()
+        return made
+
+    def _losses(self, real: Waveform, made: Waveform, *, adversarial: bool) -> dict[str, Tensor]:
+        losses = {
+            "mel": mel_distance(real, made, self.recipe.mel),
+            "stft": stft_distance(real, made),
+        }
+        return losses | (self._fooling_losses(real, made) if adversarial else {})
+
+    def _total(self, losses: dict[str, Tensor]) -> Tensor:
         total = self.recipe.mel_weight * losses["mel"] + self.recipe.stft_weight * losses["stft"]
-        if adversarial:
-            losses |= self._fooling_losses(real, made)
+        if "fooling" in losses:
             total = total + losses["fooling"]
             total = total + self.recipe.feature_matching_weight * losses["features"]
-        descend(total, self.optimizers["vocoder"], self.recipe.run)
-        return {name: value.item() for name, value in losses.items()}
+        return total
 
-    def _batch(self, step: int) -> tuple[Waveform, LogMel]:
-        run, mel = self.recipe.run, self.recipe.mel
-        n_samples = self.recipe.segment_frames * mel.hop_length
-        rng = generator(run.seed, step)
-        real = torch.from_numpy(crops(self.clips, n_samples, run.batch_size, rng)).to(self.device)
-        X = log_mel(real, mel)
-        if self.vae is not None:
-            half = len(X) // 2
-            with torch.no_grad(), autocast(run, self.device):
-                heard = self.vae.decode(self.vae.encode(X[:half]))
-            X = torch.cat([heard.float(), X[half:]])
-        return real, X
+    def _judge_step(self, make: Callable[[Part], Waveform], parts: list[Part]) -> float:
+        losses: list[dict[str, Tensor]] = []
 
-    def _judge_step(self, real: Waveform, made: Waveform) -> Tensor:
-        with autocast(self.recipe.run, self.device):
-            loss = gan.least_squares_loss(self.judge(real), self.judge(made))
-        descend(loss, self.optimizers["judge"], self.recipe.run)
-        return loss
+        def totals() -> Iterator[Tensor]:
+            for part in parts:
+                made = make(part).detach()
+                with self.descent.autocast():
+                    loss = gan.least_squares_loss(self.judge(part[0]), self.judge(made))
+                losses.append({"judge": loss})
+                yield loss
+
+        self.descent.take(totals(), self.optimizers["judge"])
+        return mean_losses(losses)["judge"]
 
     def _fooling_losses(self, real: Waveform, made: Waveform) -> dict[str, Tensor]:
-        with autocast(self.recipe.run, self.device):
+        with self.descent.autocast():
             with torch.no_grad():
                 of_real = self.judge(real)
             of_made = self.judge(made)
@@ -115,6 +163,19 @@ class VocoderTask:
                 "fooling": gan.fooling_loss(of_made),
                 "features": gan.feature_matching_loss(of_real, of_made),
             }
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Return the distances of a second of held-out clips, and their sum as it is trained on."""
+        rng = generator(self.recipe.run.seed, 0)
+        of_clips = []
+        for clip in some(self.held_out):
+            waveform = torch.from_numpy(crop(clip.waveform, self.recipe.mel.sample_rate, rng))[None]
+            real = waveform.to(self.device)
+            made = self._make((real, log_mel(real, self.recipe.mel)))
+            losses = self._losses(real, made, adversarial=False)
+            of_clips.append(losses | {"loss": self._total(losses)})
+        return {f"valid_{name}": value for name, value in mean_losses(of_clips).items()}
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
@@ -125,7 +186,7 @@ class VocoderTask:
         mel = self.recipe.mel
         rng = generator(self.recipe.run.seed, 0)
         waveforms, titles = [], []
-        for clip in self.held_out[:: max(1, len(self.held_out) // 4)][:4]:
+        for clip in some(self.held_out, 4):
             real = crop(clip.waveform, 2 * mel.sample_rate, rng)
             X = log_mel(torch.from_numpy(real)[None].to(self.device), mel)
             made = self.vocoder(X)[0, : len(real)].cpu().numpy()

@@ -1,45 +1,14 @@
-"""The embedders of an ablation, and a judge from outside: any Python file can be one.
+"""What the embedders of an ablation can and cannot tell; one of them may be a judge.
 
-A judge names sounds: an embedder with logits and with `class_names`, in the order of its logits.
-The labels of the prompts are such names.
+A judge names sounds: it is an embedder with logits and with `class_names`, in their order. The
+labels of the prompts are such names.
 """
 
 from collections.abc import Sequence
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from typing import cast
 
-from latentfoley.errors import InputError, nearest, nearest_files
+from latentfoley.errors import InputError, nearest
 from latentfoley.evaluation.ablation.prompts import Prompt
-from latentfoley.evaluation.embedders import Embedder, Factory, find_embedder
-
-
-def find_ears(spec: str) -> Embedder:
-    """Return the embedder that "NAME", "NAME=PATH" or "FILE.py=PATH" stands for.
-
-    A Python file is run, so give only one you trust. Its function `load(path)` returns an
-    embedder, `path` being what stands after the sign, or None.
-
-    Raises:
-        InputError: no such embedder or file, or a file without `load`.
-    """
-    name, _, path = spec.partition("=")
-    if not name.endswith(".py"):
-        return find_embedder(spec)
-    return _factory(Path(name))(Path(path).expanduser() if path else None)
-
-
-def _factory(file: Path) -> Factory:
-    if not file.is_file():
-        raise InputError(f"there is no file '{file}'.{nearest_files(file)}")
-    spec = spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise InputError(f"'{file}' is no Python file")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "load"):
-        raise InputError(f"'{file}' has no function `load(path)` that returns an embedder")
-    return cast(Factory, module.load)
+from latentfoley.evaluation.embedders import Embedder
 
 
 def class_names(embedder: Embedder) -> tuple[str, ...]:
@@ -47,16 +16,33 @@ def class_names(embedder: Embedder) -> tuple[str, ...]:
     return tuple(getattr(embedder, "class_names", ()))
 
 
-def require_labels(embedder: Embedder, prompts: Sequence[Prompt]) -> None:
-    """Check that a judge knows the label of every prompt.
+def require_ears(names: Sequence[str], ears: Sequence[Embedder], prompts: Sequence[Prompt]) -> None:
+    """Check, before anything is made, that every metric has an embedder that can compute it.
 
     Raises:
-        InputError: a prompt without a label, or with one that the judge has no name for.
+        InputError: names the metric and what it needs, or a label that a judge does not know.
     """
+    able = {
+        "recognised": ("a judge, which has class names", [bool(class_names(ear)) for ear in ears]),
+        "CLAP score": ("one that knows words", [hasattr(ear, "embed_texts") for ear in ears]),
+        "IS": ("one with classes", [bool(ear.classes) for ear in ears]),
+    }
+    for name in names:
+        what, found = able.get(name, ("", [True]))
+        if not any(found):
+            given = ", ".join(ear.name for ear in ears) or "none"
+            raise InputError(f"'{name}' needs an embedder: {what}; given: {given}")
+    for ear in ears:
+        if "recognised" in names and class_names(ear):
+            _require_labels(ear, prompts)
+
+
+def _require_labels(judge: Embedder, prompts: Sequence[Prompt]) -> None:
+    names = class_names(judge)
     for prompt in prompts:
-        if prompt.label not in class_names(embedder):
+        if prompt.label not in names:
             given = f"the label '{prompt.label}'" if prompt.label else "no label"
             raise InputError(
-                f"{embedder.name} cannot judge '{prompt.text}': it has {given}; "
-                f"{nearest(prompt.label, class_names(embedder))}"
+                f"{judge.name} cannot judge '{prompt.text}': it has {given}; "
+                f"{nearest(prompt.label, names)}"
             )

@@ -42,6 +42,7 @@ def lay_out(
     recipe: AblationRecipe, cells: Sequence[Cell], prompts: Sequence[Prompt], folder: Path
 ) -> Grid:
     """Return the clips of every cell and model: per prompt, seed by seed, clip by clip."""
+    _load.cache_clear()  # a folder may hold other weights than an hour ago
     identities = {model: identify(model) for cell in cells for model in cell.models}
 
     def jobs(cell: Cell, model: str) -> list[Job]:
@@ -114,7 +115,8 @@ def _request(prompt: Prompt, seed: int, k: int, cell: Cell) -> GenerationRequest
 
 
 def _job(folder: Path, model: str, identity: str, request: GenerationRequest) -> Job:
-    asked = request.model_dump(mode="json")
+    # What is switched off is left out, so that a new option leaves old clips their names.
+    asked = {name: v for name, v in request.model_dump(mode="json").items() if v is not False}
     which = {name: asked.pop(name) for name in ("prompts", "seed", "index")}
     setting = _hash([_VERSION, identity, asked])
     return Job(folder / setting / f"{_hash([which])}.flac", model, request)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from latentfoley.errors import InputError
-from latentfoley.evaluation.ablation.ears import class_names, require_labels
+from latentfoley.evaluation.ablation.ears import class_names
 from latentfoley.evaluation.ablation.generation import Grid, Job
 from latentfoley.evaluation.ablation.metrics import (
     METRICS,
@@ -26,27 +25,6 @@ from latentfoley.evaluation.hearing import Heard, hear, hear_levels
 from latentfoley.evaluation.score import Rows, Values
 
 _NOWHERE = Path("the clips of the ablation")
-
-
-def require_ears(names: Sequence[str], ears: Sequence[Embedder], prompts: Sequence[Prompt]) -> None:
-    """Check, before anything is made, that every metric has an embedder that can compute it.
-
-    Raises:
-        InputError: names the metric and what it needs, or a label that a judge does not know.
-    """
-    able = {
-        "recognised": ("a judge, which has class names", [bool(class_names(ear)) for ear in ears]),
-        "CLAP score": ("one that knows words", [hasattr(ear, "embed_texts") for ear in ears]),
-        "IS": ("one with classes", [bool(ear.classes) for ear in ears]),
-    }
-    for name in names:
-        what, found = able.get(name, ("", [True]))
-        if not any(found):
-            given = ", ".join(ear.name for ear in ears) or "none"
-            raise InputError(f"'{name}' needs an embedder: {what}; given: {given}")
-    for ear in ears:
-        if "recognised" in names and class_names(ear):
-            require_labels(ear, prompts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +69,7 @@ class Listener:
                     yield name, self._numbers(known, metric.share)
             elif isinstance(metric, SetMetric) and (metric.source == "rows" or ear.classes):
                 rows = [[self._by_prompt(metric, take.heard) for take in cell] for cell in takes]
-                yield name, SetRows(rows, partial(_against, metric, real), self.draws)
+                yield name, SetRows(rows, partial(_against, name, real), self.draws)
 
     def _take(self, ear: Embedder, jobs: Sequence[Job]) -> Take:
         clips, embed_texts = _clips(jobs), getattr(ear, "embed_texts", None)
@@ -117,7 +95,10 @@ class Listener:
         return [rows[owners // each == p] for p in range(len(self.prompts))]
 
 
-def _against(metric: SetMetric, reference: Rows, rows: Rows) -> float:
+def _against(name: str, reference: Rows, rows: Rows) -> float:
+    """Return a metric of sets by its name, which can be sent to another process."""
+    metric = METRICS[name]
+    assert isinstance(metric, SetMetric)
     return metric.of(rows, reference)
 
 

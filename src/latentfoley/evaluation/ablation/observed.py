@@ -1,13 +1,12 @@
 """What a metric sees of every cell, and what follows from it: values, intervals, tests."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from latentfoley.evaluation.ablation.cells import Pair
 from latentfoley.evaluation.ablation.statistics import (
     Clusters,
     P,
@@ -31,7 +30,14 @@ class Draws:
 
 
 class Observed(Protocol):
-    """One metric in every cell; cells are named by their places."""
+    """One metric in some cells."""
+
+    @property
+    def cells(self) -> Sequence[Any]:
+        """What it sees of each cell."""
+
+    def pick(self, places: Sequence[int]) -> Self:
+        """Return the same of these cells alone."""
 
     def per_model(self, cell: int) -> Values:
         """Return the value of each model of a cell."""
@@ -39,14 +45,14 @@ class Observed(Protocol):
     def per_prompt(self, cell: int) -> Values:
         """Return the value of each prompt, over all models; none where only sets have values."""
 
-    def interval(self, cell: int) -> Interval | None:
-        """Return the 95 % interval of a cell's value, over prompts."""
+    def interval(self) -> Interval | None:
+        """Return the 95 % interval of the first cell's value, over prompts."""
 
-    def difference_interval(self, pair: Pair) -> Interval | None:
-        """Return the 95 % interval of value(one) - value(other), over prompts."""
+    def difference_interval(self) -> Interval | None:
+        """Return the 95 % interval of the first cell's value minus the second's, over prompts."""
 
-    def test(self, pair: Pair) -> P:
-        """Test whether the cells differ."""
+    def test(self) -> P:
+        """Test whether the first two cells differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +63,10 @@ class ClipNumbers:
     share: bool
     draws: Draws
 
+    def pick(self, places: Sequence[int]) -> Self:
+        """Return the same of these cells alone."""
+        return replace(self, cells=[self.cells[k] for k in places])
+
     def per_model(self, cell: int) -> Values:
         """Return the mean over the clips of each model."""
         return np.asarray(self.cells[cell].mean(axis=(1, 2)))
@@ -65,27 +75,28 @@ class ClipNumbers:
         """Return the mean over the clips of each prompt."""
         return np.asarray(self.cells[cell].mean(axis=(0, 2)))
 
-    def interval(self, cell: int) -> Interval | None:
+    def interval(self) -> Interval | None:
         """Return the bootstrap's interval; of a share Wilson's, with prompts for its number."""
-        per_prompt = self.per_prompt(cell)
+        per_prompt = self.per_prompt(0)
         if self.share and len(per_prompt) > 1:
             return rate_score("share", per_prompt, caveat="").interval
-        return mean_interval(per_prompt, self._resamples(len(per_prompt)))
+        return mean_interval(per_prompt, self._resamples)
 
-    def difference_interval(self, pair: Pair) -> Interval | None:
+    def difference_interval(self) -> Interval | None:
         """Return the paired bootstrap's interval."""
-        differences = self._differences(pair)
-        return mean_interval(differences, self._resamples(len(differences)))
+        return mean_interval(self._differences, self._resamples)
 
-    def test(self, pair: Pair) -> P:
+    def test(self) -> P:
         """Flip the signs of prompts."""
-        return sign_flip_test(self._differences(pair), self.draws.permutations, self.draws.seed)
+        return sign_flip_test(self._differences, self.draws.permutations, self.draws.seed)
 
-    def _differences(self, pair: Pair) -> Values:
-        return np.asarray(self.per_prompt(pair.one) - self.per_prompt(pair.other))
+    @property
+    def _differences(self) -> Values:
+        return np.asarray(self.per_prompt(0) - self.per_prompt(1))
 
-    def _resamples(self, n_prompts: int) -> Int64[np.ndarray, "B P"]:
-        return draw_prompts(n_prompts, self.draws.resamples, self.draws.seed)
+    @property
+    def _resamples(self) -> Int64[np.ndarray, "B P"]:
+        return draw_prompts(self.cells[0].shape[1], self.draws.resamples, self.draws.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +107,10 @@ class SetRows:
     of: SetValue
     draws: Draws
 
+    def pick(self, places: Sequence[int]) -> Self:
+        """Return the same of these cells alone."""
+        return replace(self, cells=[self.cells[k] for k in places])
+
     def per_model(self, cell: int) -> Values:
         """Return the number of each model's set."""
         return np.array([self.of(np.concatenate(list(prompts))) for prompts in self.cells[cell]])
@@ -104,20 +119,19 @@ class SetRows:
         """Return nothing: one prompt is no set."""
         return np.empty(0)
 
-    def interval(self, cell: int) -> Interval | None:
+    def interval(self) -> Interval | None:
         """Return the bootstrap's interval."""
-        return set_interval(lambda rows: self._value(cell, rows), self._resamples)
+        return set_interval(lambda rows: self._value(0, rows), self._resamples)
 
-    def difference_interval(self, pair: Pair) -> Interval | None:
+    def difference_interval(self) -> Interval | None:
         """Return the paired bootstrap's interval."""
         return set_interval(
-            lambda rows: self._value(pair.one, rows) - self._value(pair.other, rows),
-            self._resamples,
+            lambda rows: self._value(0, rows) - self._value(1, rows), self._resamples
         )
 
-    def test(self, pair: Pair) -> P:
+    def test(self) -> P:
         """Swap the clips of prompts."""
-        one, other = self.cells[pair.one], self.cells[pair.other]
+        one, other = self.cells[:2]
         return swap_test(one, other, self.of, self.draws.permutations, self.draws.seed)
 
     def _value(self, cell: int, prompts: Sequence[int]) -> float:
@@ -127,5 +141,14 @@ class SetRows:
 
     @property
     def _resamples(self) -> Int64[np.ndarray, "B P"]:
-        n_prompts = len(self.cells[0][0])
-        return draw_prompts(n_prompts, self.draws.resamples, self.draws.seed)
+        return draw_prompts(len(self.cells[0][0]), self.draws.resamples, self.draws.seed)
+
+
+def draw(observed: Observed) -> tuple[Interval | None, P | None]:
+    """Return the interval of one cell, or that of the difference of two, and its p.
+
+    It is the slow part, and depends on nothing else, so that processes can share it.
+    """
+    if len(observed.cells) == 1:
+        return observed.interval(), None
+    return observed.difference_interval(), observed.test()

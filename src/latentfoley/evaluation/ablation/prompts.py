@@ -9,6 +9,7 @@ from pathlib import Path
 
 from latentfoley.data.manifest import read_manifest
 from latentfoley.errors import RecipeError, nearest_files
+from latentfoley.evaluation.captions import read_captions
 from latentfoley.request import GenerationRequest
 
 _INDICES = 2**30
@@ -30,28 +31,32 @@ class Prompt:
 
 
 def read_prompts(source: Path | Sequence[str], limit: int | None) -> list[Prompt]:
-    """Return the prompts of a list, a .toml of labelled lists, or the captions of a manifest.
+    """Return the prompts of a list or a file; a text that comes again counts once.
 
     Args:
-        source: texts, or a file.
+        source: texts; a .toml of lists of texts, each under its label; a .jsonl manifest; or
+            captions as `latentfoley evaluate` reads them (.txt, .csv, .tsv).
         limit: so many; None is all.
 
     They come label by label in turn, so that any limit takes as many of each, and a higher limit
     keeps what a lower one had.
 
     Raises:
-        RecipeError: no such file, another kind of file, a text twice, no texts.
+        RecipeError, InputError: no such file or another kind of file, a text with two labels, or
+            no texts.
     """
-    prompts = _read(source) if isinstance(source, Path) else [Prompt(text) for text in source]
-    if not prompts:
+    listed = _read(source) if isinstance(source, Path) else [Prompt(text) for text in source]
+    if not listed:
         raise RecipeError("there are no prompts")
-    GenerationRequest.build([prompt.text for prompt in prompts])
-    texts = [prompt.text for prompt in prompts]
-    if twice := [text for text in dict.fromkeys(texts) if texts.count(text) > 1]:
-        raise RecipeError(
-            f"the prompt '{twice[0]}' stands there twice: its clips would be the same"
-        )
-    return _in_turn(prompts)[:limit]
+    prompts: dict[str, Prompt] = {}
+    for prompt in listed:
+        first = prompts.setdefault(prompt.text, prompt)
+        if first != prompt:
+            raise RecipeError(
+                f"the prompt '{prompt.text}' has two labels: '{first.label}' and '{prompt.label}'"
+            )
+    GenerationRequest.build(list(prompts))
+    return _in_turn(list(prompts.values()))[:limit]
 
 
 def _in_turn(prompts: Sequence[Prompt]) -> list[Prompt]:
@@ -64,16 +69,20 @@ def _in_turn(prompts: Sequence[Prompt]) -> list[Prompt]:
 
 
 def _read(path: Path) -> list[Prompt]:
+    if path.suffix == ".toml":
+        return _read_lists(path)
+    if path.suffix != ".jsonl":
+        return [Prompt(caption.text) for caption in read_captions(path)]
+    return [
+        Prompt(entry.captions[0], entry.labels[0] if entry.labels else "")
+        for entry in read_manifest(path)
+        if entry.captions
+    ]
+
+
+def _read_lists(path: Path) -> list[Prompt]:
     if not path.is_file():
         raise RecipeError(f"there is no file of prompts '{path}'.{nearest_files(path)}")
-    if path.suffix == ".jsonl":
-        return [
-            Prompt(entry.captions[0], entry.labels[0] if entry.labels else "")
-            for entry in read_manifest(path)
-            if entry.captions
-        ]
-    if path.suffix != ".toml":
-        raise RecipeError(f"'{path}': prompts are a .toml (label = [texts]) or a .jsonl manifest")
     try:
         lists = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

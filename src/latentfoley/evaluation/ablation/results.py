@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from latentfoley.data.parallel import ordered_map
 from latentfoley.evaluation.ablation.cells import Cell, Pair
-from latentfoley.evaluation.ablation.observed import Observed
+from latentfoley.evaluation.ablation.observed import Observed, draw
 from latentfoley.evaluation.ablation.prompts import Prompt
 from latentfoley.evaluation.ablation.statistics import ALPHA, P, holm, runs_test
 from latentfoley.evaluation.score import Interval
@@ -99,24 +100,47 @@ class Ablation:
 
 
 def compare(
-    observed: Observed, cells: Sequence[Cell], pairs: Sequence[Pair]
-) -> tuple[tuple[CellValue, ...], tuple[Difference, ...]]:
-    """Return the value of every cell, and what can be said about every pair."""
+    observed: Sequence[Observed], cells: Sequence[Cell], pairs: Sequence[Pair], workers: int
+) -> list[tuple[tuple[CellValue, ...], tuple[Difference, ...]]]:
+    """Return, for each metric, the value of every cell and what can be said about every pair."""
+    chosen = [[k] for k in range(len(cells))] + [[pair.one, pair.other] for pair in pairs]
+    tasks = (seen.pick(places) for seen in observed for places in chosen)
+    drawn = ordered_map(draw, tasks, workers)
+    found = []
+    for seen in observed:
+        intervals = [next(drawn)[0] for _ in cells]
+        tests = [next(drawn) for _ in pairs]
+        found.append((_values(seen, cells, intervals), _differences(seen, cells, pairs, tests)))
+    return found
+
+
+def _values(
+    observed: Observed, cells: Sequence[Cell], intervals: Sequence[Interval | None]
+) -> tuple[CellValue, ...]:
     per_model = [observed.per_model(k) for k in range(len(cells))]
-    values = tuple(
+    return tuple(
         CellValue(
             cell.label,
-            float(per_model[k].mean()),
-            observed.interval(k),
-            tuple(per_model[k].tolist()),
+            float(values.mean()),
+            interval,
+            tuple(values.tolist()),
             tuple(observed.per_prompt(k).tolist()),
         )
-        for k, cell in enumerate(cells)
+        for k, (cell, values, interval) in enumerate(zip(cells, per_model, intervals, strict=True))
     )
-    tests = [observed.test(pair) for pair in pairs]
+
+
+def _differences(
+    observed: Observed,
+    cells: Sequence[Cell],
+    pairs: Sequence[Pair],
+    tests: Sequence[tuple[Interval | None, P | None]],
+) -> tuple[Difference, ...]:
+    corrected = holm([p.value for _, p in tests if p])
     differences = []
-    for pair, p, p_holm in zip(pairs, tests, holm([p.value for p in tests]), strict=True):
-        one, other = per_model[pair.one], per_model[pair.other]
+    for pair, (interval, p), p_holm in zip(pairs, tests, corrected, strict=True):
+        assert p is not None  # of pairs there always is one
+        one, other = observed.per_model(pair.one), observed.per_model(pair.other)
         difference = float(one.mean() - other.mean())
         differences.append(
             Difference(
@@ -124,14 +148,14 @@ def compare(
                 baseline=cells[pair.other].label,
                 against=pair.against,
                 difference=difference,
-                interval=observed.difference_interval(pair),
+                interval=interval,
                 p=p,
                 p_holm=p_holm,
                 p_runs=runs_test(one, other) if len(one) > 1 else None,
                 verdict=_verdict(difference, p_holm),
             )
         )
-    return values, tuple(differences)
+    return tuple(differences)
 
 
 def _verdict(difference: float, p_holm: float) -> Verdict:

@@ -10,9 +10,9 @@ import torch
 from latentfoley import __version__
 from latentfoley.data.parallel import require_workers
 from latentfoley.evaluation.ablation.cells import Cell, Pair, make_cells, make_pairs
-from latentfoley.evaluation.ablation.ears import find_ears
+from latentfoley.evaluation.ablation.ears import require_ears
 from latentfoley.evaluation.ablation.generation import Grid, identify, lay_out, make_missing
-from latentfoley.evaluation.ablation.listening import Listener, require_ears
+from latentfoley.evaluation.ablation.listening import Listener
 from latentfoley.evaluation.ablation.metrics import METRICS
 from latentfoley.evaluation.ablation.observed import Draws
 from latentfoley.evaluation.ablation.prompts import Prompt, read_prompts
@@ -21,7 +21,7 @@ from latentfoley.evaluation.ablation.results import Ablation, Result, compare
 from latentfoley.evaluation.ablation.statistics import ALPHA
 from latentfoley.evaluation.cache import Cache
 from latentfoley.evaluation.clips import list_clips
-from latentfoley.evaluation.embedders import Embedder
+from latentfoley.evaluation.embedders import Embedder, find_embedder
 from latentfoley.evaluation.score import FEWEST_CLIPS
 from latentfoley.pipeline import Progress
 
@@ -42,7 +42,7 @@ def ablate(
         recipe: what to compare.
         folder: keeps the clips (`clips/`) and what was heard of them (`features/`), so that an
             interrupted run goes on and another recipe shares what it can.
-        workers: processes that make clips; None is one per core.
+        workers: processes that make clips and draw; None is one per core.
         limit: in place of the recipe's.
         progress: called with clips made and clips to make.
 
@@ -54,14 +54,14 @@ def ablate(
     cells = make_cells(recipe)
     pairs = make_pairs(cells, recipe.baselines)
     prompts = read_prompts(recipe.prompts, recipe.limit if limit is None else limit)
-    ears = [find_ears(spec) for spec in recipe.embedders]
+    ears = [find_embedder(spec) for spec in recipe.embedders]
     require_ears(recipe.metrics, ears, prompts)
     reference = (recipe.reference, list_clips(recipe.reference)) if recipe.reference else None
     grid = lay_out(recipe, cells, prompts, folder / "clips")
     make_missing(grid, n_workers, progress)
     draws = Draws(recipe.resamples, recipe.permutations)
     listener = Listener(grid, prompts, reference, Cache(folder / "features"), draws)
-    results = _results(recipe, listener, ears, cells, pairs)
+    results = _results(recipe, listener, ears, cells, pairs, n_workers)
     return Ablation(
         cells=tuple(cells),
         prompts=tuple(prompts),
@@ -79,15 +79,17 @@ def _results(
     ears: Sequence[Embedder],
     cells: Sequence[Cell],
     pairs: Sequence[Pair],
+    workers: int,
 ) -> tuple[Result, ...]:
     """Return the results, metric by metric in the order of the recipe."""
     heard = [("", name, seen) for name, seen in listener.levels(recipe.metrics)]
     for ear in ears:
         heard += [(ear.name, name, seen) for name, seen in listener.through(ear, recipe.metrics)]
     heard.sort(key=lambda one: recipe.metrics.index(one[1]))
+    found = compare([seen for _, _, seen in heard], cells, pairs, workers)
     return tuple(
-        Result(name, ear, METRICS[name].unit, METRICS[name].better, *compare(seen, cells, pairs))
-        for ear, name, seen in heard
+        Result(name, ear, METRICS[name].unit, METRICS[name].better, *values)
+        for (ear, name, _), values in zip(heard, found, strict=True)
     )
 
 

@@ -105,18 +105,16 @@ def _swap(one: Sequence[Rows], other: Sequence[Rows], flips: Sequence[bool]) -> 
 
 
 def runs_test(one: Values, other: Values) -> P:
-    """Test whether models trained one way differ from models trained another way.
+    """Test whether models trained one way differ from as many trained another way.
 
     A training run is one observation here: every way to share the runs out is tried. Three runs a
     side can give no p below 0.1, four none below 0.029.
     """
     runs, n = np.concatenate([one, other]), len(one)
-    chosen = [list(rows) for rows in combinations(range(len(runs)), n)]
-    means = np.array([runs[rows].mean() for rows in chosen])
-    rest = (runs.sum() - n * means) / (len(runs) - n)
-    seen = float(one.mean() - other.mean())
-    sides = 2 if len(one) == len(other) else 1  # the mirror image is one of the choices
-    return P(_share_as_large(seen, means - rest), sides / comb(len(runs), n))
+    sums = np.array([runs[list(rows)].sum() for rows in combinations(range(2 * n), n)])
+    differences = (2 * sums - runs.sum()) / n
+    # The mirror image of what was seen is always among the choices.
+    return P(_share_as_large(float(one.mean() - other.mean()), differences), 2 / comb(2 * n, n))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -21,7 +21,7 @@ from latentfoley.evaluation.embedders.download import Progress, download
 
 _ZENODO = "https://zenodo.org/records/3987831/files"
 _VGGISH = "https://github.com/harritaylor/torchvggish/releases/download/v0.1"
-_PATTERNS = ("*.json", "*.txt", "model.safetensors")
+_PATTERNS = ("*.json", "*.txt", "model.safetensors", "pytorch_model.bin")
 
 CLAP_REVISIONS = {"laion/clap-htsat-unfused": "8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a"}
 
