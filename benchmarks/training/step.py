@@ -1,6 +1,6 @@
 """A training step of ours beside the authors' (`authors.py`): `python benchmarks/training/step.py`.
 
-The denoiser is S on a batch of two clips of 10.24 s, the VAE that of S on one clip of 10.24 s with
+The denoiser is S on a batch of two clips of 10.24 s, the VAE that of S on one clip of 5.12 s with
 its adversary on. Ours is what `latentfoley train` does: bf16, for the denoiser on latents and
 embeddings that are computed once. Each figure comes from a process of its own, ours and theirs in
 turns, a step to warm up not counted. Writes `benchmarks/training/step.json`: seconds per step by
@@ -27,16 +27,20 @@ from safetensors.torch import save_model
 from latentfoley.checkpoints import kinds, layout, towers
 from latentfoley.checkpoints.json_files import write_json
 from latentfoley.config import ClapFrontEnd
+from latentfoley.data.encode import encode
 from latentfoley.data.manifest import Entry, write_manifest
-from latentfoley.presets import compression, small
+from latentfoley.data.prepare import prepare
+from latentfoley.presets import small
 from latentfoley.vae import Vae
+from latentfoley.vocoder import Vocoder
 
 HERE = Path(__file__).parent
 PAIRS = 2
 N_STEPS = 3  # so that the authors' condition comes once from sounds and twice from texts
-N_FRAMES = 1024
+N_FRAMES, VAE_FRAMES = 1024, 512
 RATE = 16_000
-RECORDINGS = [f"{k}.wav" for k in range(4)]
+N_RECORDINGS = 4
+EPS = {"text": {"layer_norm_eps": 1e-12}}  # which a folder has to say
 
 
 class Steps(Protocol):
@@ -45,24 +49,36 @@ class Steps(Protocol):
     def step(self, step: int) -> object: ...
 
 
-def prepare(folder: Path) -> None:
-    """Write a VAE and a CLAP of the published sizes with random weights, and recordings."""
-    layout.write_vae(folder / "vae", compression(4), Vae(compression(4)).state_dict())
+def write_all(folder: Path) -> None:
+    """Write parts of the published sizes with random weights, recordings, and their latents."""
+    write_parts(folder)
+    sounds = folder / "sounds"
+    sounds.mkdir()
+    entries = []
+    for k, waveform in enumerate(waveforms(N_RECORDINGS)):
+        soundfile.write(sounds / f"{k}.wav", waveform, RATE)
+        entries.append(Entry(path=f"{k}.wav", split="valid" if k == 0 else "train"))
+    write_manifest(sounds / "manifest.jsonl", entries)
+    prepare(sounds, folder / "prepared", workers=1, held_out=0.0)
+    duration_s = N_FRAMES * 160 / RATE
+    encode(folder / "prepared", folder / "latents", vae=folder, clap=folder, duration_s=duration_s)
+
+
+def write_parts(folder: Path) -> None:
+    """Write VAE, CLAP and vocoder."""
+    config = small()
+    layout.write_vae(folder / "vae", config.vae, Vae(config.vae).state_dict())
+    layout.write_vocoder(folder / "vocoder", config.vocoder, Vocoder(config.vocoder).state_dict())
     for name, network in (("text", towers.text_network), ("audio", towers.audio_network)):
-        config = {"model_type": f"clap_{name}_model"}
-        write_json(folder / f"{name}_encoder" / "config.json", config)
+        values = {"model_type": f"clap_{name}_model"}
+        write_json(folder / f"{name}_encoder" / "config.json", values | EPS.get(name, {}))
         weights = folder / f"{name}_encoder" / kinds.TRANSFORMERS_WEIGHTS
-        save_model(network(config), str(weights), metadata={"format": "pt"})
+        save_model(network(values), str(weights), metadata={"format": "pt"})
     layout.write_front_end(folder / "feature_extractor", ClapFrontEnd())
     tokenizer = Path(layout.__file__).parents[1] / "resources" / "tiny" / "tokenizer"
     (folder / "tokenizer").mkdir()
     for file in tokenizer.iterdir():
         (folder / "tokenizer" / file.name).write_bytes(file.read_bytes())
-    for name, waveform in zip(RECORDINGS, waveforms(len(RECORDINGS)), strict=True):
-        soundfile.write(folder / name, waveform, RATE)
-    splits: tuple[Any, ...] = ("train", "train", "train", "valid")
-    pairs = zip(RECORDINGS, splits, strict=True)
-    write_manifest(folder / "manifest.jsonl", [Entry(path=p, split=s) for p, s in pairs])
 
 
 def waveforms(count: int) -> np.ndarray:
@@ -75,20 +91,23 @@ def waveforms(count: int) -> np.ndarray:
 
 def our_denoiser(folder: Path) -> Steps:
     """Return what `latentfoley train diffusion` steps."""
-    from latentfoley.training.diffusion import DiffusionRecipe, DiffusionTask
+    from latentfoley.training.diffusion import DiffusionTask
+    from latentfoley.training.diffusion_recipe import DiffusionRecipe
 
-    model = small().unet.model_dump(exclude_defaults=True)
-    recipe = _recipe(folder, batch_size=2, vae=folder, clap=folder, clip_frames=N_FRAMES)
-    recipe |= {"model": model, "variations": 1, "mixes": 0}
-    task = DiffusionTask(DiffusionRecipe.parse(recipe, where="recipe"), torch.device("cpu"))
-    return task
+    parts = dict.fromkeys(("vae", "clap", "vocoder"), str(folder))
+    recipe = _recipe(folder, batch_size=2, data={"latents": folder / "latents"}, **parts)
+    recipe["model"] = small().unet.model_dump()
+    return DiffusionTask(DiffusionRecipe.parse(recipe, where="recipe"), torch.device("cpu"))
 
 
 def our_vae(folder: Path) -> Steps:
     """Return what `latentfoley train vae` steps, with its adversary on."""
     from latentfoley.training.vae import VaeRecipe, VaeTask
 
-    recipe = _recipe(folder, batch_size=1, model=compression(4).model_dump(), crop_frames=N_FRAMES)
+    sounds = folder / "sounds"
+    data = {"manifest": sounds / "manifest.jsonl", "folder": sounds}
+    recipe = _recipe(folder, batch_size=1, data=data, crop_frames=VAE_FRAMES)
+    recipe["model"] = small().vae.model_dump()
     return VaeTask(VaeRecipe.parse(recipe, where="recipe"), torch.device("cpu"))
 
 
@@ -103,7 +122,7 @@ def authors_vae(folder: Path) -> Steps:
     """Return the same of the authors' trainer."""
     from authors import AuthorsVae
 
-    return AuthorsVae(waveforms(1))
+    return AuthorsVae(waveforms(1)[:, : VAE_FRAMES * 160])
 
 
 STEPPERS = {
@@ -114,8 +133,7 @@ STEPPERS = {
 
 def _recipe(folder: Path, *, batch_size: int, **values: Any) -> dict[str, Any]:
     run = {"folder": folder / "run", "steps": 100, "batch_size": batch_size, "learning_rate": 1e-4}
-    data = {"manifest": folder / "manifest.jsonl", "folder": folder}
-    return {"run": run, "data": data, **values}
+    return {"run": run, **values}
 
 
 def take_steps(name: str, who: str, folder: Path) -> None:
@@ -168,8 +186,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        prepare(folder)
-        our_denoiser(folder)  # fills the cache of latents
+        write_all(folder)
         compared = {name: compare(name, folder) for name in STEPPERS}
     report = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",

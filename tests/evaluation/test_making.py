@@ -70,7 +70,14 @@ def test_after_a_kill_the_rest_is_made(made, monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 6}, {"steps": 3}, {"guidance": 2.0}, {"duration_s": 0.4}, {"sampler": "ddim"}],
+    [
+        {"seed": 6},
+        {"steps": 3},
+        {"guidance": 2.0},
+        {"duration_s": 0.4},
+        {"sampler": "ddim"},
+        {"loop": True},
+    ],
 )
 def test_other_settings_have_other_clips(made, change):
     first, _ = made()

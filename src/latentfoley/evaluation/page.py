@@ -49,7 +49,8 @@ def _section(section: Section) -> str:
 
 
 def _row(score: Score) -> str:
-    drawn = "" if score.per_clip is None else histogram(score.per_clip)
+    varied = score.per_clip if score.per_clip is not None and np.ptp(score.per_clip) else None
+    drawn = "" if varied is None else histogram(varied)
     return (
         f"<tr><td>{escape(score.name)}<br><small>{_ARROWS[score.better]}</small>"
         f'<td class="n">{number(score.value)} <small>{escape(score.unit)}</small>'
