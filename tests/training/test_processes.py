@@ -2,10 +2,7 @@
 
 import json
 import random
-import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -13,50 +10,54 @@ import torch
 
 import trainer
 from latentfoley.training.checkpoint import load_checkpoint, saved
-from micro import UNET, VAE, VOCODER
+from micro import AUDIO_TOWER, FRONT_END, UNET, VAE, VOCODER
 
 STEPS = 20
-KINDS = ("vae", "vocoder", "diffusion")
+KINDS = ("vae", "vocoder", "diffusion", "clap")
 RUN = """
 [run]
 folder = "{folder}/run"
-steps = 20
+steps = {steps}
 batch_size = 4
-learning_rate = 1e-3
+learning_rate = 1e-4
 warmup_steps = 5
 precision = "fp32"
 log_every = 1
 checkpoint_every = 4
 validate_every = 6
 keep = 2
-{more}
 
 [data]
 manifest = "{data}/manifest.jsonl"
 folder = "{data}"
-
-[model]
 """
 FIRST = {
     "vae": "crop_frames = 24\ndiscriminator_channels = 4\nadversarial_start = 3\n",
-    "vocoder": "segment_frames = 16\ndiscriminator_channels = 4\nadversarial_start = 3\n"
-    "stft_weight = 1.0\n",
+    "vocoder": "segment_frames = 8\ndiscriminator_channels = 4\nadversarial_start = 3\n",
     "diffusion": 'vae = "{model}"\nclap = "{model}"\nclip_frames = 32\nvariations = 2\nmixes = 3\n'
     "embedding_noise = 0.3\n",
+    "clap": "embedding_dim = 16\ndrop_path = 0.0\n",
 }
-MODELS = {"vae": VAE, "vocoder": VOCODER, "diffusion": UNET}
+TABLES = {
+    "vae": {"model": VAE},
+    "vocoder": {"model": VOCODER},
+    "diffusion": {"model": UNET},
+    "clap": {"model": AUDIO_TOWER, "front_end": FRONT_END},
+}
 
 
 @pytest.fixture(scope="module")
 def write_recipe(tmp_path_factory, recordings, micro_model_folder):
     """Return a function that makes a folder with a recipe in it."""
 
-    def write_recipe(kind, name, more=""):
+    def write_recipe(kind, name, steps=STEPS):
         folder = tmp_path_factory.mktemp(f"{kind}-{name}")
-        model = MODELS[kind].model_dump()
-        lines = [f"{key} = {json.dumps(value)}" for key, value in model.items()]
+        lines = []
+        for name, table in TABLES[kind].items():
+            values = table.model_dump().items()
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values)]
         text = (FIRST[kind] + RUN).format(
-            folder=folder, data=recordings.parent, model=micro_model_folder, more=more
+            folder=folder, data=recordings.parent, model=micro_model_folder, steps=steps
         )
         (folder / trainer.RECIPE).write_text(text + "\n".join(lines))
         return folder
@@ -94,8 +95,8 @@ def weights(folder):
 def together(write_recipe):
     """The folder of every kind's training by two processes."""
     folders = {kind: write_recipe(kind, "together") for kind in KINDS}
-    processes = trainer.start_together(2, list(folders.items()))
-    assert [process.wait(250) for process in processes] == [0, 0]
+    for kind, folder in folders.items():
+        assert trainer.ended(*trainer.start_together(2, kind, folder)) == [0, 0]
     return folders
 
 
@@ -118,3 +119,63 @@ class TestTwoProcesses:
         assert len(lines) == STEPS
         record = json.loads((together[kind] / "run" / "run.json").read_text())
         assert (record["n_processes"], len(record["sessions"])) == (2, 1)
+
+
+class TestKilled:
+    """SIGKILL at any moment: the same command goes on, and makes the steps it would have made."""
+
+    @pytest.mark.parametrize(
+        ("kind", "moment"),
+        [("vae", "log"), ("vae", "save"), ("vocoder", "log"), ("diffusion", "save")],
+    )
+    def test_it_goes_on_with_the_very_losses(self, write_recipe, unbroken, kind, moment):
+        folder, step = write_recipe(kind, moment), random.randrange(3, STEPS)
+        process = trainer.start(kind, folder, die=(moment, step))
+        assert trainer.ended(process) == [-signal.SIGKILL], f"to be killed at {moment} {step}"
+        assert not (folder / "run" / "model").exists()
+        assert trainer.train(kind, folder) == 0
+        assert logged(folder) == logged(unbroken[kind]), f"killed at {moment} {step}"
+        ours, theirs = weights(folder), weights(unbroken[kind])
+        assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
+        kept = [path.name for path in (folder / "run" / "checkpoints").iterdir()]
+        assert sorted(kept) == [path.name for path in reversed(saved(folder / "run"))]
+
+
+class TestOneOfTwo:
+    """What happens to one process happens to the run; nobody waits for ever."""
+
+    @pytest.fixture
+    def running(self, write_recipe):
+        folder = write_recipe("vae", "long", steps=10**6)
+        processes = trainer.start_together(2, "vae", folder)
+        log = folder / "run" / "log.jsonl"
+        while not (log.is_file() and log.read_text().count("\n") >= 3):
+            assert all(process.is_alive() for process in processes)
+            time.sleep(0.05)
+        yield folder, processes
+        for process in processes:
+            process.kill()
+
+    def test_a_signal_to_one_saves_and_stops_all(self, running):
+        folder, processes = running
+        processes[1].terminate()
+        assert trainer.ended(*processes) == [130, 130]
+        assert load_checkpoint(folder / "run")["step"] == len(logged(folder))
+        assert "the same command goes on" in (folder / "said-0.txt").read_text()
+        assert "goes on" not in (folder / "said-1.txt").read_text()
+
+    def test_the_death_of_one_ends_all(self, running):
+        folder, processes = running
+        processes[1].kill()
+        assert trainer.ended(*processes) == [1, -signal.SIGKILL]
+        said = " ".join((folder / "said-0.txt").read_text().split())
+        assert "another process of this run is gone" in said
+        assert "The same command goes on from the last checkpoint" in said
+
+    def test_a_disk_that_fails_the_first_ends_all(self, running):
+        folder, processes = running
+        (folder / "run" / "run.json").unlink()
+        (folder / "run" / "run.json").mkdir()  # cannot be replaced by a file
+        assert trainer.ended(*processes) == [1, 1]
+        assert "the last checkpoint in" in (folder / "said-0.txt").read_text()
+        assert "the first process stopped" in (folder / "said-1.txt").read_text()
