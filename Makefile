@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA ?= ../shared/data
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check lint format bench tiny clean
+.PHONY: demo test check lint format bench evaluation manipulation tiny clean
 
 demo: .venv/demo  ## Install, then generate a dog bark and its picture
 	$(BIN)/latentfoley generate "a dog barking" --plot --out out/
@@ -25,15 +25,28 @@ format: .venv/dev  ## Format, and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/dev runs/tiny/manifest.jsonl  ## Measure the embedded model, and loading; writes benchmarks/**/*.json
+bench: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Measure the embedded model, loading, memory and training; writes benchmarks/**/*.json
 	$(BIN)/python benchmarks/classifier.py cross-validate --data $(DATA)/esc10 --resynthesis \
 		--out benchmarks/tiny/classifier.json
-	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out build/classifier.safetensors
 	$(BIN)/python benchmarks/tiny/recognise.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/reconstruct.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/speed.py
+	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
+	$(BIN)/python benchmarks/evaluation/speed.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/generating.py
+	$(BIN)/python benchmarks/training/step.py
+	$(BIN)/python benchmarks/memory.py
+
+evaluation: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Score the embedded model on recordings kept out of its training
+	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
+
+# Half an hour on two quiet cores; an interrupted run goes on where it was.
+manipulation: .venv/dev build/classifier.safetensors  ## Measure editing: 120 edits, a page to hear them
+	$(BIN)/python benchmarks/manipulation/run.py --data $(DATA)
+
+build/classifier.safetensors: .venv/dev benchmarks/classifier.py
+	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out $@
 
 tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, from recordings to folder
 	$(BIN)/latentfoley train vae recipes/tiny/vae-1.toml
@@ -41,8 +54,12 @@ tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, fro
 	$(BIN)/latentfoley train clap recipes/tiny/clap-1.toml
 	$(BIN)/latentfoley train clap recipes/tiny/clap-2.toml
 	$(BIN)/latentfoley train vocoder recipes/tiny/vocoder.toml
+	$(BIN)/latentfoley data prepare $(DATA) runs/tiny/prepared --captions runs/tiny/manifest.jsonl \
+		--held-out 0 --per-shard 600
+	$(BIN)/latentfoley data encode runs/tiny/prepared runs/tiny/latents --duration 4.8 \
+		--vae runs/tiny/vae/model --clap runs/tiny/clap/model --variations 2 --mixes 0.15
 	$(BIN)/latentfoley train diffusion recipes/tiny/diffusion.toml
-	$(BIN)/latentfoley train export runs/tiny runs/tiny/model --half --phase-iterations 16
+	$(BIN)/latentfoley train export runs/tiny/diffusion runs/tiny/model --half
 
 runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/manifest.py recipes/tiny/captions.toml
 	$(BIN)/python recipes/tiny/manifest.py $(DATA) $@

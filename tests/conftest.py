@@ -5,6 +5,7 @@ import soundfile
 
 import latentfoley
 from latentfoley.data.manifest import Entry, write_manifest
+from latents import encode_folder
 from micro import write_model_folder
 from signals import chirp, click, noise, tone
 
@@ -37,3 +38,10 @@ def recordings(tmp_path_factory):
         entries.append(Entry(path=f"{name}.wav", split=split, captions=captions, labels=(name,)))
     write_manifest(folder / "manifest.jsonl", entries)
     return folder / "manifest.jsonl"
+
+
+@pytest.fixture(scope="session")
+def latents(recordings, micro_model_folder, tmp_path_factory):
+    """The recordings, encoded by the micro model; one of the four is held out."""
+    out = tmp_path_factory.mktemp("encoded")
+    return encode_folder(recordings.parent, out, micro_model_folder, variations=2, mixes=0.2)

@@ -141,6 +141,32 @@ def table(folder):
     }
 
 
+def esc50_split(folder):
+    """ESC-50 with three clips, two of them in fold 2, and one recording missing there."""
+    rows = [(1, "1-100-A-0", "dog"), (2, "2-101-A-0", "dog"), (2, "2-102-A-49", "sea_waves")]
+    rows += [(2, "2-103-A-10", "rain")]
+    lines = [f"{name}.wav,{fold},0,{label},True,1,A" for fold, name, label in rows]
+    head = "filename,fold,target,category,esc10,src_file,take"
+    write(folder / "meta/esc50.csv", "\n".join([head, *lines]) + "\n")
+    for _, name, _ in rows[:3]:
+        sound(folder / f"audio/{name}.wav")
+
+
+def audiocaps_split(folder):
+    """AudioCaps' test split: three clips with two captions each, two of them here, one twice."""
+    ids = ("aaaaaaaaaaa", "bbbbbbbbbbb", "ccccccccccc")
+    rows = [
+        f'{10 * k + n},{name},30,"Caption {n}, of {name[0]}"'
+        for k, name in enumerate(ids, start=1)
+        for n in (1, 2)
+    ]
+    head = "audiocap_id,youtube_id,start_time,caption"
+    write(folder / "test.csv", "\n".join([head, *rows]) + "\n")
+    write(folder / "train.csv", f"{head}\n90,ddddddddddd,0,Another\n")
+    for path in ("test/Yaaaaaaaaaaa", "test/Yaaaaaaaaaaa_copy", "test/22", "train/ddddddddddd"):
+        sound(folder / f"{path}.wav")
+
+
 LAYOUTS = {f.__name__: f for f in (audiocaps, clotho, esc50, fsd50k, audioset, table)}
 
 

@@ -124,3 +124,18 @@ def audio_model():
         enable_fusion=False,
     )
     return randomise(ClapAudioModelWithProjection(config), seed=5)
+
+
+def clap_folder(folder: Path) -> Path:
+    """Write both towers as transformers keeps a `ClapModel`: in one file."""
+    from transformers import ClapConfig, ClapModel
+
+    config = ClapConfig(
+        text_config=text_model().config.to_dict(),
+        audio_config=audio_model().config.to_dict(),
+        projection_dim=EMBEDDING_DIM,
+    )
+    randomise(ClapModel(config), seed=6).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    layout.write_front_end(folder, FRONT_END)
+    return folder

@@ -1,4 +1,4 @@
-"""Trainings by the command line, in this process or in others that may be killed."""
+"""Trainings by the command line, in processes of their own that may be killed."""
 
 import multiprocessing
 import os
@@ -27,62 +27,45 @@ _CONTEXT.set_forkserver_preload(
 )
 
 
-def train(kind, folder, *words):
-    """Run `latentfoley train KIND` by the recipe in a folder; return its exit code.
+def start(kind, folder, *, die=None, double=False, **environment):
+    """Train in another process, on one thread, by the recipe in a folder.
 
     Its previews are not listened to: they are made in one iteration. CLAP reads captions with a
-    micro text tower.
+    micro text tower. What the process has to say is in `said.txt`, or `said-RANK.txt`.
+
+    Args:
+        die: a moment ("log" or "save") and a step, when it is killed.
+        double: whether what the recipe calls fp32 is fp64.
     """
-    from latentfoley.cli import main
-
-    before = sys.argv
-    sys.argv = ["latentfoley", "train", kind, str(folder / RECIPE), "--device", "cpu", *words]
-    try:
-        with (
-            mock.patch("latentfoley.training.previews._ITERATIONS", 1),
-            mock.patch("latentfoley.training.clap.from_minilm", _micro_text_tower),
-        ):
-            main()
-    except SystemExit as end:
-        return end.code
-    finally:
-        sys.argv = before
-
-
-def _micro_text_tower(embedding_dim):
-    assert embedding_dim == micro.EMBEDDING_DIM
-    return micro.text_model(), micro.tokenizer()
-
-
-def start(kind, folder, die=None, **environment):
-    """Train in another process; `die` is a moment ("log" or "save") and a step, when it is killed.
-
-    What it has to say is in `said.txt`, with more than one process `said-RANK.txt`.
-    """
-    process = _CONTEXT.Process(target=_train, args=(kind, folder, die, environment), daemon=True)
+    arguments = (kind, folder, die, double, environment)
+    process = _CONTEXT.Process(target=_train, args=arguments, daemon=True)
     process.start()
     return process
 
 
-def start_together(n, kind, folder):
-    """Train in n processes, as torchrun would start them."""
+def start_together(n, kind, folder, **how):
+    """Train in n processes, as torchrun would start several; `how` is as for `start`."""
+    if n == 1:
+        return [start(kind, folder, **how)]
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     shared = {"WORLD_SIZE": n, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    return [start(kind, folder, **shared, RANK=rank, LOCAL_RANK=rank) for rank in range(n)]
+    return [start(kind, folder, **how, **shared, RANK=rank, LOCAL_RANK=rank) for rank in range(n)]
 
 
 def ended(*processes):
     """Wait for processes; return their exit codes, those of killed ones negative."""
     for process in processes:
-        process.join(200)
+        process.join(600)
     return [process.exitcode for process in processes]
 
 
-def _train(kind, folder, die, environment):
+def _train(kind, folder, die, double, environment):
     import torch
 
     torch.set_num_threads(1)
+    if double:
+        _compute_in_double()
     os.environ.update({name: str(value) for name, value in environment.items()})
     name = f"said-{environment['RANK']}.txt" if environment else "said.txt"
     with Path(folder / name).open("w") as said:
@@ -90,7 +73,36 @@ def _train(kind, folder, die, environment):
         os.dup2(said.fileno(), 2)
         if die is not None:
             _die(*die)
-        sys.exit(train(kind, folder))
+        _run(kind, folder)
+
+
+def _run(kind, folder):
+    from latentfoley.cli import main
+
+    sys.argv = ["latentfoley", "train", kind, str(folder / RECIPE), "--device", "cpu"]
+    with (
+        mock.patch("latentfoley.training.previews._ITERATIONS", 1),
+        mock.patch("latentfoley.training.clap.from_minilm", _micro_text_tower),
+    ):
+        main()
+
+
+def _micro_text_tower(embedding_dim):
+    assert embedding_dim == micro.EMBEDDING_DIM
+    return micro.text_model(), micro.tokenizer()
+
+
+def _compute_in_double():
+    """Make networks and numbers of 64 bits, and let nothing take them back to 32."""
+    import numpy as np
+    import torch
+
+    from_numpy = torch.from_numpy
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
+    torch.from_numpy = lambda array: from_numpy(
+        array.astype(np.float64) if array.dtype == np.float32 else array
+    )
 
 
 def _die(moment, step):

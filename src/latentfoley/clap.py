@@ -7,6 +7,7 @@ crops: ours is a function of the sound alone.
 Reading path: `pipeline.py` asks for E, `unet.py` receives it. It does not know about diffusion.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ from latentfoley.notation import Embedding, Waveform
 
 AudioFeatures = Float[Tensor, "B 1 T F"]
 
-_AT_ONCE = 8  # windows of a long sound: bounds memory
+_AT_ONCE = 8  # windows: bounds memory
 _FLOOR = 1e-10  # of the power, hence -100 dB
 
 
@@ -103,11 +104,22 @@ class AudioTower:
     @torch.no_grad()
     def embed(self, waveform: Float[np.ndarray, "N"], sample_rate: int) -> Float[Tensor, "D"]:
         """Return the unit vector of a mono sound of any length and rate."""
-        resampled = torch.from_numpy(resample(waveform, sample_rate, self.front_end.sample_rate))
-        windows = cut_windows(resampled, self.front_end.n_samples)
+        return self.embed_all([resample(waveform, sample_rate, self.front_end.sample_rate)])[0]
+
+    @torch.no_grad()
+    def embed_all(self, waveforms: Sequence[Float[np.ndarray, "N"]]) -> Embedding:
+        """Return the unit vectors of mono sounds at the tower's rate, each of any length."""
         device = next(self.model.parameters()).device
-        E = torch.cat([self.embed_windows(some.to(device)) for some in windows.split(_AT_ONCE)])
-        return F.normalize(E.mean(dim=0), dim=0)
+        cut = [cut_windows(torch.from_numpy(x), self.front_end.n_samples) for x in waveforms]
+        features = [
+            audio_features(some.to(device), self.front_end)
+            for windows in cut
+            for some in windows.split(_AT_ONCE)
+        ]
+        parts = torch.cat(features).split(_AT_ONCE)
+        E = torch.cat([F.normalize(self.model(input_features=x).audio_embeds) for x in parts])
+        means = [some.mean(dim=0) for some in E.split([len(windows) for windows in cut])]
+        return F.normalize(torch.stack(means), dim=-1)
 
     def embed_windows(self, windows: Waveform) -> Embedding:
         """Return the unit vectors of windows at the tower's rate and length; differentiable."""

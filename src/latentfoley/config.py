@@ -4,7 +4,7 @@ The values of the published sizes stand in `presets.py`; how they are stored on 
 `checkpoints/layout.py`. Nothing here touches a tensor.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -45,6 +45,8 @@ class Config(BaseModel):
             kind: Any = cls
             for part in path:
                 kind = kind.model_fields[part].annotation
+                # A table that may be left out is a union with None.
+                kind = next((k for k in get_args(kind) if k is not type(None)), kind)
             where = f" in [{'.'.join(path)}]" if path else ""
             return f"unknown key '{key}'{where}; {nearest(key, kind.model_fields)}"
         name = ".".join(str(part) for part in fault["loc"])

@@ -4,6 +4,7 @@ import math
 from functools import partial
 from pathlib import Path
 
+from latentfoley.checkpoints.adapter import read_adapter
 from latentfoley.checkpoints.compat import require_mode
 from latentfoley.checkpoints.hub import fetch
 from latentfoley.checkpoints.original import open_original
@@ -16,6 +17,7 @@ from latentfoley.config import ModelConfig
 from latentfoley.devices import choose_device, choose_dtype
 from latentfoley.errors import ModelError, nearest, nearest_files
 from latentfoley.pipeline import Model
+from latentfoley.provenance import Lora
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
@@ -32,6 +34,7 @@ def load(
     dtype: str = "fp32",
     compat: str = "trained",
     tokenizer: str | Path | None = None,
+    lora: str | Path | None = None,
 ) -> Model:
     """Return a model, ready to generate.
 
@@ -47,33 +50,36 @@ def load(
             the one that diffusers computes from the same files.
         tokenizer: folder or hub id of the text tower's tokenizer, which a .ckpt does not hold;
             None is roberta-base.
+        lora: folder of an adapter in peft's form, merged into the denoiser.
 
     Raises:
-        ModelError: there is no such model, or its files do not fit together.
+        ModelError: there is no such model or adapter, or its files do not fit together.
         InputError: the device, the dtype or the compat does not exist.
     """
     mode, where = require_mode(compat), choose_device(device)
     precision = choose_dtype(dtype, where)
     parts = open_model(str(model), revision=revision, compat=mode, tokenizer=tokenizer)
-    config = ModelConfig(
-        mel=parts.about.mel,
-        vae=parts.vae.config,
-        unet=parts.unet.config,
-        vocoder=parts.vocoder.config,
-        schedule=parts.schedule,
-        phase_iterations=parts.about.phase_iterations,
-    )
-    _require_fit(parts, config)
+    require_fit(parts)
+    adapter = read_adapter(Path(lora).expanduser()) if lora is not None else None
+    unet = adapter.merge(parts.unet) if adapter else parts.unet
     text = parts.text.fill(text_network).to(where)
     return Model(
         name=str(model),
         folder=parts.where,
-        config=config,
+        config=ModelConfig(
+            mel=parts.about.mel,
+            vae=parts.vae.config,
+            unet=parts.unet.config,
+            vocoder=parts.vocoder.config,
+            schedule=parts.schedule,
+            phase_iterations=parts.about.phase_iterations,
+        ),
         text=TextTower(text, read_tokenizer(parts.find_tokenizer())),
-        unet=parts.unet.fill(Unet, precision).to(where),
+        unet=unet.fill(Unet, precision).to(where),
         vae=parts.vae.fill(Vae).to(where),
         vocoder=parts.vocoder.fill(Vocoder).to(where),
         compat=mode,
+        lora=Lora(name=str(lora), hash=adapter.hash) if adapter else None,
     )
 
 
@@ -143,13 +149,14 @@ def _require_index(folder: Path) -> Path:
     raise ModelError(f"the folder {folder} holds no model: it has no model_index.json{hint}")
 
 
-def _require_fit(parts: Parts, config: ModelConfig) -> None:
+def require_fit(parts: Parts) -> None:
     """Check that the parts of a model were made for each other.
 
     Raises:
         ModelError: names the two that were not.
     """
-    mel, vae, unet, vocoder = config.mel, config.vae, config.unet, config.vocoder
+    mel, vae = parts.about.mel, parts.vae.config
+    unet, vocoder = parts.unet.config, parts.vocoder.config
     E_size = parts.text.config.get("projection_dim", 512)
     pairs = {
         "latent channels of unet and vae": (unet.latent_channels, vae.latent_channels),

@@ -8,16 +8,23 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float32
 
 from latentfoley.config import MelConfig
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
 from latentfoley.mel import SILENCE, log_mel
-from latentfoley.notation import LogMel
+from latentfoley.notation import LogMel, Waveform
+from latentfoley.windows import CHUNK, in_chunks
+
+Samples = Float32[np.ndarray, "N"]
 
 _BRIGHTEST = 2.0  # nats; a full-scale tone of 440 Hz
 _TITLE_CHARACTERS = 60  # what stands above a picture of 6 inches
+# Long sounds are drawn in as many pieces as a picture can show, and more are not kept.
+_MOST_COLUMNS = 2048
+_MOST_POINTS = 1 << 18
 
 
 def plot_clips(
@@ -56,14 +63,18 @@ def _draw(
     upper: object, lower: object, waveform: Float32[np.ndarray, "N"], title: str, mel: MelConfig
 ) -> None:
     duration_s = len(waveform) / mel.sample_rate
-    picture = log_mel(torch.from_numpy(np.ascontiguousarray(waveform))[None], mel)[0, 0].T.numpy()
     upper.set_axis_on()  # type: ignore[attr-defined]
-    upper.plot(np.linspace(0, duration_s, len(waveform)), waveform, linewidth=0.4)  # type: ignore[attr-defined]
+    low, high = _envelope(waveform)
+    times = np.linspace(0, duration_s, len(low))
+    if len(low) == len(waveform):
+        upper.plot(times, waveform, linewidth=0.4)  # type: ignore[attr-defined]
+    else:
+        upper.fill_between(times, low, high, linewidth=0.4)  # type: ignore[attr-defined]
     upper.set(xlim=(0, duration_s), ylim=(-1, 1), yticks=[], xticks=[])  # type: ignore[attr-defined]
     upper.set_title(_one_line(title), parse_math=False)  # type: ignore[attr-defined]
     lower.set_axis_on()  # type: ignore[attr-defined]
     lower.imshow(  # type: ignore[attr-defined]
-        picture,
+        _columns(waveform, mel).T,
         origin="lower",
         aspect="auto",
         vmin=SILENCE,
@@ -72,6 +83,42 @@ def _draw(
         cmap="magma",
     )
     lower.set(xlabel="seconds", ylabel="mel band")  # type: ignore[attr-defined]
+
+
+def _envelope(waveform: Samples) -> tuple[Samples, Samples]:
+    """Return lowest and highest samples, of as many pieces as can be drawn; both as they are for
+    a sound that is short enough."""
+    per_piece = -(-len(waveform) // _MOST_POINTS)
+    if per_piece <= 1:
+        return waveform, waveform
+    pieces = waveform[: len(waveform) // per_piece * per_piece].reshape(-1, per_piece)
+    return pieces.min(axis=1), pieces.max(axis=1)
+
+
+def _columns(waveform: Samples, mel: MelConfig) -> Float32[np.ndarray, "T F"]:
+    """Return the log-mel, of a long sound the loudest of as many frames as go into a column.
+
+    It is computed piece by piece: memory does not grow with the length.
+    """
+    samples = torch.from_numpy(np.ascontiguousarray(waveform))[None]
+    per_column = -(-(len(waveform) // mel.hop_length) // _MOST_COLUMNS)
+    if per_column <= 1:
+        short: Float32[np.ndarray, "T F"] = log_mel(samples, mel)[0, 0].numpy()
+        return short
+
+    def loudest(part: Waveform) -> LogMel:
+        return F.max_pool2d(log_mel(part, mel), (per_column, 1))
+
+    unit = mel.hop_length * per_column
+    columns: Float32[np.ndarray, "T F"] = in_chunks(
+        loudest,
+        samples,
+        dims=(1, 2),
+        units=(unit, 1),
+        reach=-(-mel.n_fft // unit),
+        chunk=-(-CHUNK // per_column),
+    )[0, 0].numpy()
+    return columns
 
 
 def plot_edit(
@@ -117,7 +164,11 @@ def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(
-        len(rows), len(rows[0]), figsize=(4 * len(rows[0]), 2.5 * len(rows)), squeeze=False
+        len(rows),
+        len(rows[0]),
+        figsize=(4 * len(rows[0]), 2.5 * len(rows)),
+        squeeze=False,
+        layout="constrained",
     )
     for row, batch in zip(axes, rows, strict=True):
         for axis, picture in zip(row, batch, strict=True):

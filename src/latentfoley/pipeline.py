@@ -21,6 +21,7 @@ from torch import Tensor
 from latentfoley.audio import read_audio, require_sound
 from latentfoley.checkpoints.compat import Compat
 from latentfoley.checkpoints.tensors import hash_weights
+from latentfoley.circle import LoopedGeneration
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.clip import Clip
 from latentfoley.config import ModelConfig
@@ -28,7 +29,7 @@ from latentfoley.devices import dtype_name
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, guided, in_precision
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.notation import Embedding, Latent, LogMel, Waveform
-from latentfoley.provenance import Guide, Provenance
+from latentfoley.provenance import Guide, Lora, Provenance
 from latentfoley.request import GenerationRequest, Prompt, SamplingRequest, parse_blend
 from latentfoley.samplers import SAMPLERS, make_plan
 from latentfoley.task import Generation, Samples, Task, Walk
@@ -56,6 +57,7 @@ class Model:
     vocoder: Vocoder
     compat: Compat = "trained"
     window_s: float = WINDOW_S
+    lora: Lora | None = None
 
     @cached_property
     def audio(self) -> AudioTower:
@@ -133,7 +135,10 @@ class Model:
     def run(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Clip]:
         """Yield each clip of a request as soon as it is done."""
         n_samples = round(request.duration_s * self.config.mel.sample_rate)
-        return self.make(request, Generation(n_samples), progress)
+        task: Task = Generation(n_samples)
+        if request.loop:
+            task = LoopedGeneration.of(n_samples, self.config)
+        return self.make(request, task, progress)
 
     def make(
         self, request: SamplingRequest, task: Task, progress: Progress | None = None
@@ -205,7 +210,7 @@ class Model:
         denoiser = jointly(guided(self.denoiser, E, E_uncond, request.guidance), self.window)
         z_0 = task.latent(Walk(denoiser, plan, noise, tick))  # (B, C, T/r, F/r)
         log_mel = self.decode(z_0)  # (B, 1, T, F)
-        waveforms = self.vocode(log_mel)[:, : task.n_samples].float().cpu().numpy()
+        waveforms = self.vocode(log_mel).float().cpu().numpy()  # (B, N) and a little more
         return [task.finish(waveform) for waveform in waveforms]
 
     @property
@@ -264,11 +269,12 @@ class Model:
             model_hash=self.weights_hash,
             dtype=dtype_name(self.unet.conv_in.weight.dtype),
             compat=self.compat,
+            lora=self.lora,
             **request.model_dump(include=_RECORDED),
         )
 
 
-_RECORDED = {"negative_prompt", "seed", "sampler", "steps", "eta", "guidance"}
+_RECORDED = {"negative_prompt", "seed", "sampler", "steps", "eta", "guidance", "loop"}
 
 
 def latent_shape(n_samples: int, config: ModelConfig) -> tuple[int, int, int]:

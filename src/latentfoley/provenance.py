@@ -94,6 +94,23 @@ class Guide(BaseModel):
             raise AudioFileError(f"'{path}' cannot be read: {error.strerror or error}") from None
 
 
+class Lora(BaseModel):
+    """An adapter that was merged into the model's weights.
+
+    Attributes:
+        name: the folder it was loaded from.
+        hash: of its weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: _Name
+    hash: _Name
+
+    def __str__(self) -> str:
+        return f"{self.name} (hash {self.hash})"
+
+
 class EditRecord(BaseModel):
     """What was done to a recording.
 
@@ -134,10 +151,12 @@ class Provenance(BaseModel):
         eta: share of fresh noise per step, ≥ 0; 0 is deterministic.
         guidance: classifier-free guidance scale, ≥ 0; 1 is none.
         duration_s: length, in seconds, > 0.
+        loop: whether it was generated to repeat without a seam.
         model: the name or hub id it was loaded by.
         dtype: precision of the denoiser.
         compat: how published configs were read; see `load`.
         model_hash: hash of its weights.
+        lora: the adapter that was merged into them, None for none.
     """
 
     model_config = ConfigDict(
@@ -165,10 +184,12 @@ class Provenance(BaseModel):
     eta: float = Field(ge=0)
     guidance: float = Field(ge=0)
     duration_s: float = Field(gt=0)
+    loop: bool = False
     model: _Name
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     compat: Literal["trained", "diffusers"] = "trained"
     model_hash: _Name
+    lora: Lora | None = None
 
     @model_validator(mode="after")
     def _require_source(self) -> Self:
@@ -272,8 +293,9 @@ def describe(provenance: Provenance) -> dict[str, str]:
         "clip": clip,
         "sampling": sampling,
         "guidance": f"{provenance.guidance:g}",
-        "duration": f"{provenance.duration_s:g} s",
+        "duration": f"{provenance.duration_s:g} s" + (", a loop" if provenance.loop else ""),
         "model": f"{provenance.model} (hash {provenance.model_hash})",
+        "adapter": f"{provenance.lora}" if provenance.lora else "",
         "computed": f"{provenance.dtype}, as {provenance.compat}",
         "made by": f"{provenance.program} {provenance.version}",
         "made on": f"{provenance.created:%Y-%m-%d %H:%M:%S} UTC",
@@ -304,12 +326,14 @@ def command(provenance: Provenance) -> str:
         "--eta": provenance.eta,
         "--guidance": provenance.guidance,
         "--model": provenance.model,
+        "--lora": provenance.lora.name if provenance.lora else "",
         "--dtype": provenance.dtype,
         "--compat": provenance.compat,
     }
     words = [provenance.program, *(["edit", edit.kind] if edit else ["generate"])]
     pairs = [(option, str(value)) for option, value in options.items() if str(value)]
-    for option, text in [*(edit.options if edit else ()), *pairs]:
+    flags = [("--loop", "")] if provenance.loop else []
+    for option, text in [*(edit.options if edit else ()), *flags, *pairs]:
         # A value that begins with a dash would be taken for an option if it stood alone.
         words += [f"{option}={text}"] if text[:1] == "-" else [option, text] if text else [option]
     named = [edit.source.file] if edit else []

@@ -154,9 +154,11 @@ class GenerationRequest(SamplingRequest):
 
     Attributes:
         duration_s: length of each clip in seconds, returned to the sample.
+        loop: whether its end leads on to its beginning.
     """
 
     duration_s: float = 5.0
+    loop: bool = False
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:

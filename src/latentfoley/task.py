@@ -52,7 +52,7 @@ class Task(Protocol):
         """Return the z_0 of the clips."""
 
     def finish(self, waveform: Samples) -> Samples:
-        """Return the clip, given what the vocoder made of z_0, cut to `n_samples`."""
+        """Return the clip, given all that the vocoder made of z_0: up to a latent frame more."""
 
 
 @dataclass(frozen=True)
@@ -68,4 +68,5 @@ class Generation:
 
     def finish(self, waveform: Samples) -> Samples:
         """Return the waveform, turned down as a whole where it would clip."""
-        return np.float32(safe_gain(waveform)) * waveform
+        cut = waveform[: self.n_samples]
+        return np.float32(safe_gain(cut)) * cut

@@ -49,13 +49,19 @@ def in_chunks(
         chunk: frames to a chunk, ≥ 1; None is 1024.
     """
     n_frames, chunk = x.shape[dims[0]] // units[0], chunk or CHUNK
-    parts = []
+    whole: Tensor | None = None
     for start in range(0, n_frames, chunk):
         stop = min(start + chunk, n_frames)
         first, last = max(0, start - reach), min(n_frames, stop + reach)
         part = function(x.narrow(dims[0], first * units[0], (last - first) * units[0]))
-        parts.append(part.narrow(dims[1], (start - first) * units[1], (stop - start) * units[1]))
-    return torch.cat(parts, dims[1])
+        part = part.narrow(dims[1], (start - first) * units[1], (stop - start) * units[1])
+        if whole is None:  # room for all of it: a list of parts would be held twice at the end
+            shape = [*part.shape]
+            shape[dims[1]] = n_frames * units[1]
+            whole = part.new_empty(shape)
+        whole.narrow(dims[1], start * units[1], part.shape[dims[1]]).copy_(part)
+    assert whole is not None
+    return whole
 
 
 def in_windows(

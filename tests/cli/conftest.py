@@ -17,10 +17,11 @@ class Ending(NamedTuple):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(monkeypatch, capsys, tmp_path, tmp_path_factory):
     """Return a function that runs `latentfoley WORDS…` in `tmp_path`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "300")  # messages in frames stay on one line
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
     def run(*words) -> Ending:

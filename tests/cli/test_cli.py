@@ -16,6 +16,7 @@ COMMANDS = [
     [],
     ["generate"],
     ["evaluate"],
+    ["ablate"],
     ["info"],
     ["doctor"],
     ["data"],

@@ -69,7 +69,7 @@ class TestFiles:
         edit("transfer", "in.wav", "a dog", "-o", "a.wav")
         out = run("info", "a.wav").out
         assert "  edit             transfer of in.wav (sha256 " in out
-        assert "  settings         --strength 0.5\n" in out
+        assert "  settings         --strength 0.6\n" in out
 
     @pytest.mark.parametrize("words", EDITS[::3], ids=lambda words: words[0])
     def test_a_picture_beside_the_file(self, edit, tmp_path, words):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import folders
 from signals import noise, tone
 
 
@@ -54,6 +55,48 @@ def test_generated_files_are_scored_against_the_prompts_they_carry(run, generate
     assert "names differ" in end.err
 
 
+class TestModels:
+    """A model instead of sounds: it generates first, into a folder that is kept."""
+
+    @pytest.fixture
+    def make(self, evaluate, run, micro_model_folder):
+        quickly = ("--steps", 2, "--duration", 0.3, "--resamples", 20, "--no-cache")
+        return lambda *words: run("evaluate", micro_model_folder, *words, *quickly)
+
+    def test_from_a_file_of_captions(self, make, tmp_path):
+        (tmp_path / "c.txt").write_text("rain\na dog\n")
+        end = make("real", "--captions", "c.txt", "--json", "-")
+        assert end.code == 0, end
+        found = json.loads(end.out)
+        assert found["n_generated"] == 2
+        assert found["about"]["generated"]["steps"] == "2"
+        assert len(list((tmp_path / "out/evaluate").rglob("*.wav"))) == 2
+        assert "CLAP score" in end.out
+
+    def test_from_a_data_set_of_its_own_layout(self, make, tmp_path):
+        folders.esc50_split(tmp_path / "esc")
+        end = make("esc", "--dataset", "esc50", "--split", "2", "--json", "-")
+        assert end.code == 0, end
+        found = json.loads(end.out)
+        assert found["about"]["reference"]["split"] == "2"
+        assert (found["n_generated"], found["n_reference"]) == (2, 2)
+        assert not any("names differ" in warning for warning in found["warnings"])
+
+    def test_settings_of_a_model_are_refused_for_sounds(self, evaluate, run, refused):
+        words = ("evaluate", "made", "real", "--no-cache", "--steps", "3")
+        refused(run, *words, says="--steps says how a model makes sounds, and 'made' is no model")
+
+    def test_a_model_without_captions(self, evaluate, run, refused):
+        words = ("evaluate", "tiny", "real", "--no-cache")
+        refused(run, *words, says="a model needs captions, and '0' of 'real' has none")
+
+    def test_a_mistyped_data_set_and_a_wrong_one(self, evaluate, run, refused):
+        words = ("evaluate", "tiny", "real", "--dataset")
+        refused(run, *words, "audiocap", says="Did you mean 'audiocaps'?")
+        refused(run, *words, "esc50", says="'real' is not laid out as esc50")
+        refused(run, "evaluate", "made", "real", "--split", "test", says="name it with --dataset")
+
+
 class TestMistakes:
     def test_an_empty_folder(self, evaluate, run, refused, tmp_path):
         (tmp_path / "none").mkdir()
@@ -79,7 +122,7 @@ class TestMistakes:
 
     def test_weights_that_were_not_given(self, evaluate, run, refused):
         words = ("evaluate", "made", "real", "--no-cache", "--embedder", "cnn14-16k")
-        refused(run, *words, says="Cnn14_16k_mAP=0.438.pth; nothing is downloaded")
+        refused(run, *words, says=["Cnn14_16k_mAP=0.438.pth, or --download", "nothing is"])
 
     def test_a_mistyped_protocol(self, evaluate, run, refused):
         words = ("evaluate", "made", "real", "--no-cache", "--protocol", "audioldm")

@@ -6,7 +6,6 @@ import signal
 
 import pytest
 
-from latentfoley.training.export import PARTS
 from latentfoley.training.vae import VaeTask
 
 RECIPE = """
@@ -149,7 +148,7 @@ class TestRecipe:
 
     def test_one_of_another_part(self, run, refused, tmp_path):
         (tmp_path / "vae.toml").write_text(RECIPE)
-        says = "vae.toml: unknown key 'crop_frames'"
+        says = "vae.toml: unknown key 'manifest' in [data]; allowed: latents"
         refused(run, "train", "diffusion", "vae.toml", says=says)
 
     def test_a_run_folder_that_is_a_file(self, refused_recipe, tmp_path):
@@ -196,52 +195,140 @@ class TestData:
         refused_recipe(says="data/manifest.jsonl has no recordings in split 'valid'")
 
 
+DIFFUSION = """
+start = "model"
+
+[run]
+folder = "run"
+steps = 2
+batch_size = 2
+learning_rate = 1e-3
+precision = "fp32"
+
+[data]
+latents = "latents"
+"""
+NEW = """
+vae = "model"
+clap = "model"
+vocoder = "model"
+
+[model]
+latent_channels = 4
+block_channels = [8, 16, 32]
+layers_per_block = 1
+norm_groups = 4
+heads = [1, 2, 4]
+embedding_dim = 16
+"""
+
+
+@pytest.fixture
+def diffusion(run, latents, micro_model_folder, tmp_path):
+    """Return a function that trains by the recipe above, with one text replaced and one added."""
+    shutil.copytree(micro_model_folder, tmp_path / "model")
+    shutil.copytree(latents, tmp_path / "latents")
+    (tmp_path / "diffusion.toml").touch()
+
+    def diffusion(old="", new="", more=""):
+        assert old in DIFFUSION
+        (tmp_path / "diffusion.toml").write_text(DIFFUSION.replace(old, new, 1) + more)
+        return run("train", "diffusion", "diffusion.toml", "--device", "cpu")
+
+    return diffusion
+
+
 class TestDiffusion:
     @pytest.mark.parametrize(
         ("lost", "says"),
         [
             ("vae", "model/vae/config.json is missing"),
-            ("audio_encoder", "there is no file 'model/audio_encoder/model.safetensors'"),
+            ("audio_encoder", "model has no CLAP audio tower (audio_encoder/), which hears what"),
             ("text_encoder", "model/text_encoder is missing"),
         ],
     )
-    def test_without_what_it_builds_on(
-        self, run, refused, micro_model_folder, data, tmp_path, lost, says
-    ):
-        shutil.copytree(micro_model_folder, tmp_path / "model")
+    def test_without_what_it_builds_on(self, refused, diffusion, tmp_path, lost, says):
         shutil.rmtree(tmp_path / "model" / lost)
-        text = RECIPE.replace("crop_frames = 24\ndiscriminator_channels = 4", "")
-        text = 'vae = "model"\nclap = "model"\nclip_frames = 16\nmixes = 0\n' + text
-        text = text.replace(
-            "norm_groups = 4", "norm_groups = 4\nheads = [1, 2]\nembedding_dim = 16"
-        )
-        (tmp_path / "diffusion.toml").write_text(text)
-        refused(run, "train", "diffusion", "diffusion.toml", "--device", "cpu", says=says)
+        refused(diffusion, says=says)
+
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            (
+                ("\n[run]", '\nvae = "model"\n[run]'),
+                "'start' brings its own vae: leave that out, or leave out 'start'",
+            ),
+            (('start = "model"', ""), "'start' (a model to train on), or model, vae, clap, voc"),
+            (('start = "model"', 'vae = "x"'), "missing of these: model, clap, vocoder"),
+            (("[data]", "[lora]\nrnk = 2\n[data]"), "unknown key 'rnk' in [lora]; allowed: rank"),
+            (("[data]", '[lora]\ntargets = ["to_z"]\n[data]'), "no layer is called 'to_z'"),
+            (('"model"', '"tyni"'), "there is no model 'tyni'"),
+            (('"latents"', '"latent"'), "holds no cache.json: give a folder that `latentfoley da"),
+            (("\n[run]", '\nconditioning = "mixed"\n[run]'), "'mixed' needs a text_share between"),
+            (
+                ("\n[run]", "\ntext_share = 0.5\n[run]"),
+                "is 'audio' and text_share 0.5",
+            ),
+        ],
+    )
+    def test_a_recipe_that_does_not_hold_together(self, refused, diffusion, change, says):
+        refused(diffusion, *change, says=says)
+
+    def test_parts_that_were_not_made_for_each_other(self, refused, diffusion):
+        new = NEW.replace("latent_channels = 4", "latent_channels = 2").partition("[model]")
+        old = 'start = "model"'
+        says = "do not fit together: latent channels of unet and vae: 2, 4"
+        refused(diffusion, old, new[0], "".join(new[1:]), says=says)
 
 
 class TestExport:
-    @pytest.fixture
-    def runs(self, micro_model_folder, tmp_path):
-        """Finished runs, as training leaves them."""
-        for name, parts in PARTS.items():
-            for part in parts:
-                shutil.copytree(
-                    micro_model_folder / part, tmp_path / "runs" / name / "model" / part
-                )
-        return tmp_path / "runs"
-
-    def test_the_model_it_writes_generates(self, run, runs):
-        end = run("train", "export", "runs", "model")
+    def test_from_recordings_to_sounds(self, run, diffusion):
+        assert diffusion().code == 0
+        end = run("train", "export", "run", "mine")
         assert (end.code, end.err) == (0, "")
-        assert end.out.startswith("model  ")
-        words = ("--steps", 1, "--duration", 0.1, "--model", "model")
+        assert end.out.startswith("mine  ")
+        words = ("--steps", 1, "--duration", 0.1, "--model", "mine")
         assert run("generate", "rain", *words).code == 0
 
-    def test_an_unfinished_run(self, run, refused, runs):
-        shutil.rmtree(runs / "vae" / "model")
-        says = "runs/vae/model/vae is missing: has `latentfoley train vae` finished?"
-        refused(run, "train", "export", "runs", "model", says=says)
+    def test_an_adapter_alone(self, run, diffusion, tmp_path):
+        assert diffusion("[data]", "[lora]\nrank = 2\n[data]").code == 0
+        assert run("train", "export", "run", "mine", "--adapter").code == 0
+        names = sorted(path.name for path in (tmp_path / "mine").iterdir())
+        assert names == ["adapter_config.json", "adapter_model.safetensors"]
+        words = ("--steps", 1, "--duration", 0.1, "--model", "model", "--lora", "mine")
+        assert run("generate", "rain", *words, "-o", "rain.wav").code == 0
+        end = run("info", "rain.wav")
+        assert "mine (hash " in end.out and "--lora mine" in end.out
 
-    def test_over_another_model(self, run, refused, runs, tmp_path):
-        (tmp_path / "model").mkdir()
-        refused(run, "train", "export", "runs", "model", says="model exists already")
+    def test_an_unfinished_run(self, run, refused, tmp_path):
+        (tmp_path / "run").mkdir()
+        says = "run/model/recipe.json is missing: give the folder of a finished run"
+        refused(run, "train", "export", "run", "model", says=says)
+
+    def test_over_another_model(self, run, refused, diffusion, tmp_path):
+        diffusion()
+        (tmp_path / "mine").mkdir()
+        refused(run, "train", "export", "run", "mine", says="mine exists already")
+
+
+class TestReport:
+    def test_a_run_of_the_trainer_has_a_page(self, vae, run, tmp_path):
+        assert vae().code == 0
+        end = run("train", "report", "run")
+        assert (end.code, end.err) == (0, "")
+        *lines, verdict, path = end.out.splitlines()
+        assert path == "run/report.html"
+        assert verdict.endswith("could not be measured.")
+        assert any(line.startswith("The loss diverges: not measured, because") for line in lines)
+        assert (tmp_path / path).read_text().endswith("</html>\n")
+
+    def test_where_it_is_written_is_asked_for(self, vae, run, tmp_path):
+        assert vae().code == 0
+        assert run("train", "report", "run", "--out", "pages/vae.html").code == 0
+        assert (tmp_path / "pages" / "vae.html").is_file()
+        assert not (tmp_path / "run" / "report.html").exists()
+
+    def test_a_run_that_is_none(self, run, refused, tmp_path):
+        (tmp_path / "runs").mkdir()
+        refused(run, "train", "report", "run", says="there is no run at 'run'. Nearest there: runs")
+        refused(run, "train", "report", "runs", says="there is no log at 'runs/log.jsonl'")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from folders import sound
 from latentfoley.audio import normalise_peak
 from latentfoley.clap import AudioTower
 from latentfoley.data.encode import encode
-from latentfoley.data.encoder import Encoder
+from latentfoley.data.encoder import Encoder, Source
 from latentfoley.data.latents import LatentCache, read_info
 from latentfoley.data.prepare import prepare
 from latentfoley.data.shards import find_shards, read_shard
@@ -32,7 +33,7 @@ WINDOW_S = 0.4
 
 @pytest.fixture(scope="module")
 def encoder(micro_model_folder):
-    return Encoder.load(str(micro_model_folder), WINDOW_S, "cpu")
+    return Encoder.load(Source(str(micro_model_folder), WINDOW_S, "cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,7 @@ def shards(tmp_path_factory):
         sound(folder / f"{k}.wav", noise(0.2 + k / 10, seed=k))
     sound(folder / "8.wav", np.concatenate([tone(duration_s=0.4), np.zeros(8000)]))
     sound(folder / "9.wav", chirp(duration_s=1.5))
+    (folder / "2.txt").write_text("caption of 2")
     prepare(folder, out, workers=1, recordings_per_shard=3, held_out=0.3)
     return out
 
@@ -112,10 +114,15 @@ class TestFields:
         assert picture[:5].max() > -3
 
     def test_frames_are_what_the_vae_divides(self, micro_model_folder):
-        lengths = {
-            s: Encoder.load(str(micro_model_folder), s, "cpu").n_frames for s in (0.01, 5.12)
-        }
-        assert lengths == {0.01: 4, 5.12: 512}
+        model = str(micro_model_folder)
+        for duration_s, n_frames in ((0.01, 4), (5.12, 512)):
+            assert Encoder.load(Source(model, duration_s, "cpu")).n_frames == n_frames
+
+    def test_parts_stand_in_for_a_model(self, micro_model_folder, encoder):
+        apart = Source("no model", WINDOW_S, "cpu", vae=micro_model_folder, clap=micro_model_folder)
+        assert Encoder.load(apart).identity == encoder.identity
+        with pytest.raises(InputError, match="vae and clap stand in for a model together"):
+            Encoder.load(apart._replace(clap=None))
 
 
 class TestCache:
@@ -159,6 +166,12 @@ class TestCache:
             cache = LatentCache(latents, split)
             every = cache.batch(range(len(cache)), ["held_out"])["held_out"]
             assert (every == held_out).all()
+
+    def test_what_was_said_of_a_clip_goes_with_its_windows(self, shards, latents):
+        cache = LatentCache(latents)
+        said = {cache.key(item): cache.captions(item) for item in range(len(cache))}
+        for clip, _ in (pair for path in find_shards(shards) for pair in read_shard(path)):
+            assert said[clip.key] == (("caption of 2",) if clip.path == "2.wav" else ())
 
     def test_an_unknown_field(self, latents):
         with pytest.raises(RecipeError, match=r"has no 'maen'; .*Did you mean 'mean'"):
@@ -210,7 +223,7 @@ class TestStale:
         self, latents, shards, another_model, file, prefix, part
     ):
         model = another_model(file, prefix)
-        other = Encoder.load(model, WINDOW_S, "cpu")
+        other = Encoder.load(Source(model, WINDOW_S, "cpu"))
         with pytest.raises(RecipeError, match=f"is stale: {part} was .*, now "):
             LatentCache(latents, encoder=other)
         with pytest.raises(InputError, match=f"with other settings: {part} was "):
@@ -220,7 +233,7 @@ class TestStale:
         ("file", "prefix"), [(VAE, "decoder"), (VAE, "post_quant_conv"), (UNET, "conv_in")]
     )
     def test_what_does_not_encode_does_not_matter(self, latents, another_model, file, prefix):
-        other = Encoder.load(another_model(file, prefix), WINDOW_S, "cpu")
+        other = Encoder.load(Source(another_model(file, prefix), WINDOW_S, "cpu"))
         assert len(LatentCache(latents, encoder=other))
 
     def test_other_front_ends_and_lengths(self, latents, another_model):
@@ -233,10 +246,10 @@ class TestStale:
             before = path.read_text()
             path.write_text(json.dumps(json.loads(before) | {name: value}))
             with pytest.raises(RecipeError, match=f"is stale: {part} was "):
-                LatentCache(latents, encoder=Encoder.load(folder, WINDOW_S, "cpu"))
+                LatentCache(latents, encoder=Encoder.load(Source(folder, WINDOW_S, "cpu")))
             path.write_text(before)
         with pytest.raises(RecipeError, match="is stale: n_frames was 40, now 80"):
-            LatentCache(latents, encoder=Encoder.load(folder, 0.8, "cpu"))
+            LatentCache(latents, encoder=Encoder.load(Source(folder, 0.8, "cpu")))
 
 
 class TestGoingOn:
@@ -298,6 +311,7 @@ class TestPlaces:
             ({"duration_s": 0}, "windows of 0 s; allowed: more than 0, at most 120"),
             ({"duration_s": float("nan")}, "windows of nan s"),
             ({"batch_size": 0}, "a batch of 0 windows; allowed: 1 to 4096"),
+            ({"vae": Path("vae")}, "vae and clap stand in for a model together"),
             ({"workers": 0}, "0 workers; allowed"),
         ],
     )

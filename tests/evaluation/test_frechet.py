@@ -6,6 +6,7 @@ import scipy.linalg
 import torch
 
 from latentfoley.errors import InputError
+from latentfoley.evaluation import frechet
 from latentfoley.evaluation.frechet import (
     frechet_distance,
     frechet_infinity,
@@ -60,6 +61,15 @@ class TestExact:
         turn = np.linalg.qr(np.random.default_rng(5).normal(size=(400, 400)))[0][:8]
         wide = frechet_distance(one @ turn, other @ turn)  # 30 clips in 400 dimensions
         assert wide == pytest.approx(frechet_distance(one, other), rel=1e-9)
+
+    @pytest.mark.parametrize(("n", "m", "width"), [(200, 150, 8), (40, 300, 64), (60, 50, 64)])
+    def test_the_way_by_eigenvalues_is_the_same_to_1e_7_of_the_traces(self, n, m, width):
+        one, other = gaussian(n, width), gaussian(m, width, seed=1, shift=0.3)
+        repeated = one[np.random.default_rng(2).integers(0, n, n)]  # as resamples are
+        spread = np.cov(one, rowvar=False).trace() + np.cov(other, rowvar=False).trace()
+        for rows in (one, repeated):
+            quick = frechet._by_eigenvalues(rows, *frechet._moments(other))
+            assert quick == pytest.approx(frechet_distance(rows, other), abs=1e-7 * spread)
 
     def test_it_is_torchmetrics(self):
         from torchmetrics.image.fid import FrechetInceptionDistance

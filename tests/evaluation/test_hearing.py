@@ -33,7 +33,9 @@ def test_a_clip_is_heard_alike_alone_and_in_a_set(sets, bands):
 
 @pytest.mark.parametrize("windows", [np.zeros((0, 4)), np.full((1, 4), np.nan)])
 def test_features_that_are_none_are_refused(sets, bands, windows, monkeypatch):
-    monkeypatch.setattr(bands, "embed", lambda self, waveform: Features(windows))
+    monkeypatch.setattr(
+        bands, "embed", lambda self, waveforms: [Features(windows)] * len(waveforms)
+    )
     with pytest.raises(InputError, match="no finite features"):
         hear(sets[0], list_clips(sets[0]), bands(), bands.reading, NO_CACHE)
 

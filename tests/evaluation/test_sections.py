@@ -45,9 +45,11 @@ def test_a_pooled_embedder_makes_sets_of_windows(sets, bands, monkeypatch):
     monkeypatch.setattr(bands, "pooled", True)
     embed = bands.embed
 
-    def twice(self, waveform):
-        heard = embed(self, waveform)
-        return dataclasses.replace(heard, windows=np.repeat(heard.windows, 2, axis=0))
+    def twice(self, waveforms):
+        return [
+            dataclasses.replace(heard, windows=np.repeat(heard.windows, 2, axis=0))
+            for heard in embed(self, waveforms)
+        ]
 
     monkeypatch.setattr(bands, "embed", twice)
     settings = Settings(embedders=("bands",), bootstrap=Bootstrap(resamples=20))

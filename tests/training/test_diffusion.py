@@ -1,16 +1,19 @@
-"""Training of ε_θ on four recordings: on their sound, and on nothing that was said of them."""
+"""Training of ε_θ on four recordings: what a step does, what is averaged, kept and shown."""
 
+import shutil
 
 import pytest
 import torch
-import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 
 from latentfoley.checkpoints.layout import read_unet
-from latentfoley.clap import AudioTower
 from latentfoley.data.manifest import read_manifest, write_manifest
-from latentfoley.data.recordings import generator
-from latentfoley.training.diffusion import DiffusionRecipe, DiffusionTask
+from latentfoley.errors import RecipeError
+from latentfoley.lora import adapters
+from latentfoley.training.diffusion import DiffusionTask
+from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latentfoley.training.loop import train
+from latents import encode_folder
 from micro import UNET
 from tasks import (
     assert_close_weights,
@@ -25,134 +28,41 @@ from weights import normal
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="session")
-def encoded(tmp_path_factory):
-    """A run's folder, so that the recordings are encoded once for most tests."""
-    return tmp_path_factory.mktemp("diffusion")
+@pytest.fixture
+def recipe(latents, micro_model_folder, tmp_path):
+    """A recipe for a new micro model; keywords change it, and None leaves a key out."""
+
+    def recipe(folder=tmp_path, run=None, latents=latents, **changes):
+        values = {
+            "run": run_recipe(folder, **(run or {})),
+            "data": {"latents": latents},
+            "model": UNET.model_dump(),
+            "vae": str(micro_model_folder),
+            "clap": str(micro_model_folder),
+            "vocoder": str(micro_model_folder),
+        }
+        chosen = {k: v for k, v in (values | changes).items() if v is not None}
+        return DiffusionRecipe.parse(chosen, where="test")
+
+    return recipe
 
 
 @pytest.fixture
-def recipe(recordings, micro_model_folder, encoded):
-    """A recipe for the micro model; keywords change it."""
-
-    def recipe(folder=encoded, run=None, manifest=recordings, **changes):
-        values = {
-            "run": run_recipe(folder, **(run or {})),
-            "data": {"manifest": manifest, "folder": recordings.parent},
-            "model": UNET.model_dump(),
-            "vae": micro_model_folder,
-            "clap": micro_model_folder,
-            "clip_frames": 32,
-            "variations": 2,
-            "mixes": 3,
-        }
-        return DiffusionRecipe.parse(values | changes, where="test")
-
-    return recipe
+def onwards(recipe, micro_model_folder):
+    """A recipe that trains the micro model on."""
+    new = dict.fromkeys(("model", "vae", "clap", "vocoder"))
+    return lambda *a, **changes: recipe(*a, **(new | {"start": str(micro_model_folder)} | changes))
 
 
 def make(recipe):
     return DiffusionTask(recipe, CPU)
 
 
-class TestAudioOnly:
-    """The promise: what is said about a recording does not touch a single bit."""
-
-    @pytest.fixture
-    def trained(self, recipe, recordings, tmp_path):
-        def trained(name, change):
-            entries = [
-                entry.model_copy(update=change(entry)) for entry in read_manifest(recordings)
-            ]
-            write_manifest(tmp_path / f"{name}.jsonl", entries)
-            task = make(recipe(tmp_path / name, manifest=tmp_path / f"{name}.jsonl"))
-            for step in range(3):
-                task.step(step)
-            return task
-
-        return trained
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            lambda entry: {"captions": ()},
-            lambda entry: {"captions": entry.captions[::-1]},
-            lambda entry: {"captions": ("something", "else", "altogether")},
-            lambda entry: {"captions": (), "labels": (), "title": "x", "author": "y"},
-            lambda entry: {"labels": ("all", "the same")},
-        ],
-        ids=["deleted", "shuffled", "replaced", "nothing left", "labels"],
-    )
-    def test_captions_and_labels_change_no_weight(self, trained, change):
-        assert_same_weights(trained("as it was", lambda entry: {}), trained("changed", change))
-
-
-class TestData:
-    def test_every_recording_is_varied_and_mixed(self, recipe):
-        data = make(recipe()).data
-        assert data["mean"].shape == data["std"].shape == (3 * 2 + 3, 4, 8, 16)
-        assert data["E"].shape == (9, 16)
-        torch.testing.assert_close(data["E"].float().norm(dim=1), torch.ones(9), rtol=2e-3, atol=0)
-
-    def test_they_are_encoded_once(self, recipe, monkeypatch, tmp_path):
-        first = make(recipe(tmp_path)).data
-        monkeypatch.setattr(AudioTower, "load", None)
-        second = make(recipe(tmp_path)).data
-        assert all(torch.equal(first[name], second[name]) for name in first)
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            {"variations": 1},
-            {"mixes": 0},
-            {"clip_frames": 16},
-            {"shift_s": 0.1},
-            {"run": {"seed": 1}},
-        ],
-    )
-    def test_other_settings_encode_anew(self, recipe, change, tmp_path):
-        first, second = make(recipe(tmp_path)).data, make(recipe(tmp_path, **change)).data
-        shapes = [data["mean"].shape for data in (first, second)]
-        assert shapes[0] != shapes[1] or not torch.equal(first["mean"], second["mean"])
-
-    def test_a_batch_depends_on_seed_and_step_alone(self, recipe):
-        first, second = make(recipe())._batch(3), make(recipe())._batch(3)
-        assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
-        assert not torch.equal(make(recipe())._batch(4)[0], first[0])
-
-    def test_one_embedding_in_ten_is_that_of_the_empty_prompt(self, recipe):
-        task = make(recipe(run={"batch_size": 1000}))
-        _, E, n, eps = task._batch(0)
-        dropped = (task.E_empty == E).all(dim=1).float().mean()
-        assert float(dropped) == pytest.approx(0.1, abs=0.03)
-        assert n.min() >= 0 and n.max() <= 999
-        assert float(n.float().mean()) == pytest.approx(499.5, abs=30)
-        assert float(eps.std()) == pytest.approx(1, abs=0.01)
-
-    @pytest.mark.parametrize("length", [0.0, 0.5, 1.0])
-    def test_embeddings_are_perturbed_by_a_vector_of_that_length(self, recipe, length):
-        task = make(recipe(embedding_noise=length))
-        E = F.normalize(normal(500, 512), dim=1)
-        near = task._perturb(E, generator(0, 0))
-        torch.testing.assert_close(near.norm(dim=1), torch.ones(500))
-        cosine = float((near * E).sum(dim=1).mean())
-        assert cosine == pytest.approx((1 + length**2) ** -0.5, abs=0.01)
-
-    def test_the_empty_prompt_is_never_perturbed(self, recipe):
-        task = make(recipe(embedding_noise=0.5, run={"batch_size": 200}))
-        _, E, _, _ = task._batch(0)
-        assert (task.E_empty == E).all(dim=1).any()
-
-    def test_with_no_chance_the_empty_prompt_is_never_shown(self, recipe):
-        task = make(recipe(unconditional_probability=0.0, run={"batch_size": 50}))
-        assert not (task._batch(0)[1] == task.E_empty).all(dim=1).any()
-
-
 class TestTraining:
     @torch.no_grad()
     def test_it_begins_by_taking_everything_for_noise(self, recipe):
         task = make(recipe())
-        z_n, E = normal(3, 4, 64, 4), task.E_empty.expand(3, -1)
+        z_n, E = normal(3, 4, 64, 4), task.batches.E_empty.expand(3, -1)
         for n in (0.0, 999.0):
             eps = task.unet(z_n, torch.full((3,), n), E)
             # The last norm sets mean and deviation of every group of channels, hence not equal.
@@ -207,6 +117,115 @@ class TestTraining:
         expected = (snr.clamp(max=5) / snr).float()
         torch.testing.assert_close(weighted._weights(n), expected, rtol=1e-4, atol=0)
         assert weighted._weights(n)[0] < 0.01 and weighted._weights(n)[2] == 1
+
+    @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+    def test_min_snr_weights_the_error_in_z_0_by_at_most_gamma(self, recipe, prediction):
+        """Both come to min(SNR, γ) ‖z_0 - ẑ_0‖²: an error in v is √(SNR + 1) one in z_0."""
+        task = make(recipe(min_snr_gamma=5.0, schedule={"prediction": prediction}))
+        n = torch.tensor([10, 300, 999])
+        alpha_bar = task.schedule.alpha_bar[n]
+        snr = alpha_bar / (1 - alpha_bar)
+        per_z_0 = snr + 1 if task.predicts_v else snr  # ‖target error‖² / ‖z_0 error‖²
+        expected = snr.clamp(max=5).float()
+        torch.testing.assert_close(task._weights(n) * per_z_0.float(), expected, rtol=1e-3, atol=0)
+
+
+class TestStart:
+    def test_before_the_first_step_it_is_the_model(self, onwards, micro_model):
+        task = make(onwards())
+        for module in (task.unet, task.ema):
+            for ours, theirs in zip(
+                module.parameters(), micro_model.unet.parameters(), strict=True
+            ):
+                assert torch.equal(ours, theirs)
+        assert task.parts.schedule == micro_model.config.schedule
+
+    def test_training_on_leaves_the_model_alone(self, onwards, micro_model_folder):
+        before = read_unet(micro_model_folder / "unet")
+        task = make(onwards())
+        task.step(0)
+        after = read_unet(micro_model_folder / "unet")
+        assert all(map(torch.equal, before.parameters(), after.parameters()))
+        assert not torch.equal(task.unet.conv_in.weight, before.conv_in.weight)
+
+    def test_it_resumes_bit_for_bit(self, onwards, tmp_path):
+        recipes = {name: onwards(tmp_path / name) for name in ("unbroken", "resumed")}
+        assert_same_weights(*unbroken_and_resumed(make, recipes.get))
+
+    def test_latents_of_another_model_are_refused(self, onwards, tmp_path, micro_model_folder):
+        another = shutil.copytree(micro_model_folder, tmp_path / "another")
+        file = another / "vae" / "diffusion_pytorch_model.safetensors"
+        weights = {name: tensor + 0.01 for name, tensor in load_file(file).items()}
+        save_file(weights, file, metadata={"format": "pt"})
+        with pytest.raises(RecipeError, match=r"is stale: vae was .*, now .* data encode"):
+            make(onwards(start=str(another)))
+
+
+class TestLora:
+    @pytest.fixture
+    def adapting(self, onwards):
+        return lambda *a, **changes: onwards(*a, **({"lora": {"rank": 2}} | changes))
+
+    def test_only_adapters_move(self, adapting, micro_model):
+        task = make(adapting())
+        for step in range(2):
+            task.step(step)
+        weights = micro_model.unet.state_dict()
+        for name, tensor in task.unet.state_dict().items():
+            if "adapter" not in name:
+                assert torch.equal(tensor, weights[name.replace(".layer.", ".")]), name
+        assert all(a.lora_B.weight.any() for a in adapters(task.unet).values())
+
+    def test_a_checkpoint_holds_adapters_alone_and_the_average_no_second_copy(self, adapting):
+        task = make(adapting())
+        assert all("lora_" in name for m in task.modules.values() for name in m.state_dict())
+        frozen = {name: p for name, p in task.unet.named_parameters() if not p.requires_grad}
+        shared = dict(task.ema.named_parameters())
+        same = {name for name, p in task.unet.named_parameters() if shared[name] is p}
+        assert same == set(frozen) != set(shared)
+
+    def test_it_resumes_bit_for_bit(self, adapting, tmp_path):
+        recipes = {name: adapting(tmp_path / name) for name in ("unbroken", "resumed")}
+        unbroken, resumed = unbroken_and_resumed(make, recipes.get)
+        assert_same_weights(unbroken, resumed)
+        for ours, theirs in zip(unbroken.unet.parameters(), resumed.unet.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+class TestHeldOut:
+    def test_it_is_never_trained_on(self, onwards):
+        cache = make(onwards()).batches.cache
+        assert len(cache) == cache.info.n_windows - cache.info.n_held_out < cache.info.n_windows
+        assert not cache.batch(range(len(cache)), ["held_out"])["held_out"].any()
+
+    def test_the_loss_by_level_is_the_same_every_time(self, onwards):
+        task = make(onwards())
+        first = task.validate()
+        levels = [f"valid_loss_n{n:03d}" for n in range(50, 1000, 100)]
+        assert list(first) == ["valid_loss", *levels]
+        mean = sum(first[name] for name in levels) / len(levels)
+        assert first["valid_loss"] == pytest.approx(mean)
+        assert task.validate() == first
+        assert make(onwards(run={"seed": 7})).validate() == first
+
+    def test_it_is_that_of_the_average(self, onwards):
+        task = make(onwards(ema_decay=0.0))
+        before = task.validate()
+        torch.nn.init.zeros_(task.unet.conv_out.weight)
+        assert task.validate() == before
+        torch.nn.init.zeros_(task.ema.conv_out.weight)
+        torch.nn.init.zeros_(task.ema.conv_out.bias)
+        silent = task.validate()  # ε̂ = 0: what is left of the loss is the noise itself
+        assert all(value == pytest.approx(1, abs=0.2) for value in silent.values())
+
+    def test_nothing_held_out_nothing_said(self, onwards, recordings, micro_model_folder, tmp_path):
+        entries = [
+            entry.model_copy(update={"split": "train"}) for entry in read_manifest(recordings)
+        ]
+        folder = shutil.copytree(recordings.parent, tmp_path / "data")
+        write_manifest(folder / "manifest.jsonl", entries)
+        all_of_it = encode_folder(folder, tmp_path / "out", micro_model_folder)
+        assert make(onwards(latents=all_of_it)).validate() == {}
 
 
 class TestFiles:

@@ -1,5 +1,6 @@
 """Runs that are killed, stopped or shared between processes make the steps of an unbroken one."""
 
+import functools
 import json
 import random
 import signal
@@ -12,6 +13,9 @@ import trainer
 from latentfoley.training.checkpoint import load_checkpoint, saved
 from micro import AUDIO_TOWER, FRONT_END, UNET, VAE, VOCODER
 
+# A training takes seconds; what else the machine does then is not this file's to say.
+pytestmark = pytest.mark.timeout(1200)
+
 STEPS = 20
 KINDS = ("vae", "vocoder", "diffusion", "clap")
 RUN = """
@@ -19,7 +23,7 @@ RUN = """
 folder = "{folder}/run"
 steps = {steps}
 batch_size = 4
-learning_rate = 1e-4
+learning_rate = 1e-3
 warmup_steps = 5
 precision = "fp32"
 log_every = 1
@@ -28,15 +32,13 @@ validate_every = 6
 keep = 2
 
 [data]
-manifest = "{data}/manifest.jsonl"
-folder = "{data}"
+{data}
 """
 FIRST = {
     "vae": "crop_frames = 24\ndiscriminator_channels = 4\nadversarial_start = 3\n",
     "vocoder": "segment_frames = 8\ndiscriminator_channels = 4\nadversarial_start = 3\n",
-    "diffusion": 'vae = "{model}"\nclap = "{model}"\nclip_frames = 32\nvariations = 2\nmixes = 3\n'
-    "embedding_noise = 0.3\n",
-    "clap": "embedding_dim = 16\ndrop_path = 0.0\n",
+    "diffusion": 'vae = "{model}"\nclap = "{model}"\nvocoder = "{model}"\nembedding_noise = 0.3\n',
+    "clap": "embedding_dim = 16\ndrop_path = 0.0\ndropout = 0.0\n",
 }
 TABLES = {
     "vae": {"model": VAE},
@@ -47,8 +49,10 @@ TABLES = {
 
 
 @pytest.fixture(scope="module")
-def write_recipe(tmp_path_factory, recordings, micro_model_folder):
+def write_recipe(tmp_path_factory, recordings, latents, micro_model_folder):
     """Return a function that makes a folder with a recipe in it."""
+    manifest = f'manifest = "{recordings}"\nfolder = "{recordings.parent}"'
+    data = {"diffusion": f'latents = "{latents}"'}
 
     def write_recipe(kind, name, steps=STEPS):
         folder = tmp_path_factory.mktemp(f"{kind}-{name}")
@@ -57,7 +61,10 @@ def write_recipe(tmp_path_factory, recordings, micro_model_folder):
             values = table.model_dump().items()
             lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values)]
         text = (FIRST[kind] + RUN).format(
-            folder=folder, data=recordings.parent, model=micro_model_folder, steps=steps
+            folder=folder,
+            data=data.get(kind, manifest),
+            model=micro_model_folder,
+            steps=steps,
         )
         (folder / trainer.RECIPE).write_text(text + "\n".join(lines))
         return folder
@@ -66,12 +73,22 @@ def write_recipe(tmp_path_factory, recordings, micro_model_folder):
 
 
 @pytest.fixture(scope="module")
-def unbroken(write_recipe):
-    """The folder of every kind's training by one process, unbroken."""
-    folders = {kind: write_recipe(kind, "unbroken") for kind in KINDS}
-    for kind, folder in folders.items():
-        assert trainer.train(kind, folder) == 0
-    return folders
+def trained(write_recipe):
+    """Return a function that trains a kind unbroken, once, by one or two processes."""
+
+    @functools.cache
+    def trained(kind, n_processes=1, *, double=False):
+        folder = write_recipe(kind, f"by-{n_processes}")
+        processes = trainer.start_together(n_processes, kind, folder, double=double)
+        assert trainer.ended(*processes) == [0] * n_processes, said(folder)
+        return folder
+
+    return trained
+
+
+def said(folder):
+    """Return what all processes of a training had to say."""
+    return "\n".join(path.read_text() for path in folder.glob("said*.txt"))
 
 
 def logged(folder):
@@ -91,33 +108,37 @@ def weights(folder):
     return {f"{m}.{n}": w for m, ws in state["modules"].items() for n, w in ws.items()}
 
 
-@pytest.fixture(scope="module")
-def together(write_recipe):
-    """The folder of every kind's training by two processes."""
-    folders = {kind: write_recipe(kind, "together") for kind in KINDS}
-    for kind, folder in folders.items():
-        assert trainer.ended(*trainer.start_together(2, kind, folder)) == [0, 0]
-    return folders
+@pytest.fixture(params=KINDS)
+def whole_and_shared(request, trained):
+    """The folders of a kind's training by one process and by two.
+
+    In fp64, but for the denoiser. An L1 loss has kinks: where a sample of a log-mel has met its
+    target, rounding decides the sign of a gradient that the logarithm's floor makes large. And a
+    bias of keys has no gradient but rounding, since softmax does not see it, which Adam magnifies.
+    In fp32 and at this rate that is up to 3e-4 after 20 steps, on one process in two parts just as
+    on two processes; in fp64 it is below 1e-12, so that a mistake cannot hide behind rounding.
+    The denoiser has neither, and its cache of latents is bound to a VAE of 32 bits.
+    """
+    double = request.param != "diffusion"
+    return [trained(request.param, n_processes, double=double) for n_processes in (1, 2)]
 
 
 class TestTwoProcesses:
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_they_make_the_weights_of_one(self, unbroken, together, kind):
-        ours, theirs = weights(together[kind]), weights(unbroken[kind])
+    def test_they_make_the_weights_of_one(self, whole_and_shared):
+        ours, theirs = map(weights, whole_and_shared)
         assert ours.keys() == theirs.keys()
         for name, weight in ours.items():
-            torch.testing.assert_close(weight, theirs[name], rtol=0, atol=1e-5, msg=name)
+            atol = 1e-9 if weight.dtype == torch.float64 else 1e-5
+            torch.testing.assert_close(weight, theirs[name], rtol=0, atol=atol, msg=name)
 
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_they_log_the_losses_of_one(self, unbroken, together, kind):
-        for ours, theirs in zip(logged(together[kind]), logged(unbroken[kind]), strict=True):
-            assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
+    def test_they_log_the_losses_of_one(self, whole_and_shared):
+        for ours, theirs in zip(*map(logged, whole_and_shared), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
 
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_the_first_alone_writes(self, together, kind):
-        lines = (together[kind] / "run" / "log.jsonl").read_text().splitlines()
-        assert len(lines) == STEPS
-        record = json.loads((together[kind] / "run" / "run.json").read_text())
+    def test_the_first_alone_writes(self, whole_and_shared):
+        run = whole_and_shared[1] / "run"
+        assert len((run / "log.jsonl").read_text().splitlines()) == STEPS
+        record = json.loads((run / "run.json").read_text())
         assert (record["n_processes"], len(record["sessions"])) == (2, 1)
 
 
@@ -128,14 +149,14 @@ class TestKilled:
         ("kind", "moment"),
         [("vae", "log"), ("vae", "save"), ("vocoder", "log"), ("diffusion", "save")],
     )
-    def test_it_goes_on_with_the_very_losses(self, write_recipe, unbroken, kind, moment):
+    def test_it_goes_on_with_the_very_losses(self, write_recipe, trained, kind, moment):
         folder, step = write_recipe(kind, moment), random.randrange(3, STEPS)
         process = trainer.start(kind, folder, die=(moment, step))
         assert trainer.ended(process) == [-signal.SIGKILL], f"to be killed at {moment} {step}"
         assert not (folder / "run" / "model").exists()
-        assert trainer.train(kind, folder) == 0
-        assert logged(folder) == logged(unbroken[kind]), f"killed at {moment} {step}"
-        ours, theirs = weights(folder), weights(unbroken[kind])
+        assert trainer.ended(trainer.start(kind, folder)) == [0], said(folder)
+        assert logged(folder) == logged(trained(kind)), f"killed at {moment} {step}"
+        ours, theirs = weights(folder), weights(trained(kind))
         assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
         kept = [path.name for path in (folder / "run" / "checkpoints").iterdir()]
         assert sorted(kept) == [path.name for path in reversed(saved(folder / "run"))]
@@ -168,14 +189,14 @@ class TestOneOfTwo:
         folder, processes = running
         processes[1].kill()
         assert trainer.ended(*processes) == [1, -signal.SIGKILL]
-        said = " ".join((folder / "said-0.txt").read_text().split())
-        assert "another process of this run is gone" in said
-        assert "The same command goes on from the last checkpoint" in said
+        text = " ".join((folder / "said-0.txt").read_text().split())
+        assert "another process of this run is gone" in text
+        assert "The same command goes on from the last checkpoint" in text
 
     def test_a_disk_that_fails_the_first_ends_all(self, running):
         folder, processes = running
-        (folder / "run" / "run.json").unlink()
-        (folder / "run" / "run.json").mkdir()  # cannot be replaced by a file
+        # What looks like the rest of an interrupted save, and cannot be removed.
+        (folder / "run" / "checkpoints" / "0000000.tmp").mkdir(parents=True)
         assert trainer.ended(*processes) == [1, 1]
         assert "the last checkpoint in" in (folder / "said-0.txt").read_text()
         assert "the first process stopped" in (folder / "said-1.txt").read_text()

@@ -10,7 +10,6 @@ from latentfoley.checkpoints.registry import PUBLISHED, Published, by_hub_id
 
 def describe(parts: Parts, name: str) -> dict[str, Any]:
     """Return the facts of an opened model; counts are of tensors, sizes in bytes."""
-    published = PUBLISHED.get(name) or by_hub_id(name)
     facts: dict[str, Any] = {"model": name, "path": str(parts.where)}
     facts["parts"] = {
         part: {
@@ -29,8 +28,15 @@ def describe(parts: Parts, name: str) -> dict[str, Any]:
         "compression": parts.vae.config.compression,
     }
     facts["audio_tower"] = parts.audio is not None
-    facts["licence"] = published.licence if published else _own_licence(parts.where)
+    facts["trained_from"] = parts.about.trained_from
+    facts["licence"] = licence(parts, name)
     return facts
+
+
+def licence(parts: Parts, name: str) -> str:
+    """Return what is known of a model's licence: published, inherited, or where to look."""
+    published = PUBLISHED.get(name) or by_hub_id(name)
+    return published.licence if published else parts.about.licence or _own_licence(parts.where)
 
 
 def listing() -> list[dict[str, Any]]:

@@ -194,10 +194,19 @@ def read_front_end(folder: Path) -> ClapFrontEnd:
 
 
 class Description(Config):
-    """What `latentfoley.json` holds: all that no other file of the layout has a place for."""
+    """What `latentfoley.json` holds: all that no other file of the layout has a place for.
+
+    Attributes:
+        mel: the front end of the VAE.
+        phase_iterations: as in `ModelConfig`.
+        trained_from: the model whose weights training began with, and its hash; "" for none.
+        licence: that of `trained_from`, which its offspring inherits.
+    """
 
     mel: MelConfig = MelConfig()
     phase_iterations: int = Field(default=0, ge=0, le=1000)
+    trained_from: str = ""
+    licence: str = ""
 
 
 def write_description(folder: Path, description: Description) -> None:

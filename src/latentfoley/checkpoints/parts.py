@@ -5,6 +5,7 @@ authors' `.ckpt`; `write_folder` and `original.write_original` go the other way.
 and exporting are all one of the former, then a network or one of the latter.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from latentfoley.checkpoints.kinds import TRANSFORMERS_WEIGHTS
 from latentfoley.checkpoints.tensors import Stored, write_tensors
 from latentfoley.config import ClapFrontEnd, ScheduleConfig, UnetConfig, VaeConfig, VocoderConfig
 from latentfoley.errors import ModelError
+
+ATTRIBUTION = "ATTRIBUTION.csv"
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,21 @@ def open_folder(folder: Path, mode: Compat = "trained") -> Parts:
     )
 
 
+def _compact(path: Path) -> None:
+    """Rewrite a tokenizer's JSON without indentation, which is a third of its size."""
+    if path.is_file():
+        values = json.loads(path.read_text(encoding="utf-8"))
+        text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+        path.write_text(text, encoding="utf-8")
+
+
+def _copy_attribution(where: Path, out: Path) -> None:
+    """Copy the list of recordings behind a model, where it has one: its licences ask for that."""
+    listing = where / ATTRIBUTION
+    if listing.is_file():
+        shutil.copy(listing, out / ATTRIBUTION)
+
+
 def write_folder(parts: Parts, out: Path) -> int:
     """Write a model folder that we and diffusers load as the same function; return its bytes.
 
@@ -104,6 +122,8 @@ def write_folder(parts: Parts, out: Path) -> int:
     layout.write_schedule(aside / "scheduler", parts.schedule)
     layout.write_description(aside, parts.about)
     shutil.copytree(tokenizer, aside / "tokenizer")
+    _compact(aside / "tokenizer" / "tokenizer.json")
     layout.write_index(aside, kind)
+    _copy_attribution(parts.where, aside)
     aside.replace(out)
     return sum(file.stat().st_size for file in out.glob("**/*") if file.is_file())

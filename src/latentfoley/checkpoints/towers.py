@@ -35,6 +35,27 @@ def open_audio(folder: Path) -> Stored[Json]:
     return _open(folder / "audio_encoder", "clap_audio_model")
 
 
+def open_both(folder: Path) -> tuple[Stored[Json], Stored[Json]]:
+    """Open the audio and the text tower of a folder in which transformers keeps a `ClapModel`.
+
+    Raises:
+        ModelError: it holds something else.
+    """
+    config = read_json(folder / "config.json")
+    if config["model_type"] != "clap":
+        raise ModelError(f"{folder} holds a {config['model_type']!r}, not a CLAP")
+    weights = read_weights(folder, TRANSFORMERS_WEIGHTS)
+    audio, text = (
+        Stored(
+            {**config[f"{part}_config"], "projection_dim": config.get("projection_dim", 512)},
+            {name: x for name, x in weights.items() if name.startswith(f"{part}_")},
+            folder,
+        )
+        for part in ("audio", "text")
+    )
+    return audio, text
+
+
 def _open(folder: Path, model_type: str) -> Stored[Json]:
     if not folder.is_dir():
         raise ModelError(f"{folder} is missing: {folder.parent} is not a complete model folder")

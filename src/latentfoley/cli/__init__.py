@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from latentfoley import __version__
-from latentfoley.cli import data, doctor, edit, evaluate, generate, info, models, train
+from latentfoley.cli import ablate, data, doctor, edit, evaluate, generate, info, models, train
 from latentfoley.errors import LatentFoleyError, UserError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("generate")(generate.generate)
 app.command("edit")(edit.edit)
 app.command("evaluate")(evaluate.evaluate)
+app.command("ablate")(ablate.ablate)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")

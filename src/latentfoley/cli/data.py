@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latentfoley.cli.output import resumable
+
 if TYPE_CHECKING:
     from latentfoley.data.catalogue import Fault
     from latentfoley.data.latents import CacheInfo
@@ -95,7 +97,7 @@ def prepare(
     """
     from latentfoley.data.prepare import prepare as prepare_folder
 
-    with _progress("packing", quiet=as_json) as progress, _resumable():
+    with _progress("packing", quiet=as_json) as progress, resumable():
         made = prepare_folder(
             folder,
             out,
@@ -121,7 +123,17 @@ def encode(
     model: Annotated[str, typer.Option("-m", "--model", help="tiny, a folder, or a hub id.")] = (
         "tiny"
     ),
+    vae: Annotated[
+        Path | None, typer.Option(help="Folder with the trained vae/; with --clap, not --model.")
+    ] = None,
+    clap: Annotated[Path | None, typer.Option(help="Folder with CLAP's audio_encoder/.")] = None,
     duration: Annotated[float, typer.Option(help="Seconds in a window, up to 120.")] = 5.12,
+    variations: Annotated[
+        int, typer.Option(help="Windows for each one to train on: other crops and places.")
+    ] = 1,
+    mixes: Annotated[
+        float, typer.Option(help="Mixes of two recordings, as a share of all windows.")
+    ] = 0.0,
     batch_size: Annotated[int, typer.Option(help="Windows encoded together.")] = 16,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; or the fastest.")] = None,
     workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
@@ -136,12 +148,16 @@ def encode(
     """
     from latentfoley.data.encode import encode as encode_shards
 
-    with _progress("encoding", quiet=as_json) as progress, _resumable():
+    with _progress("encoding", quiet=as_json) as progress, resumable():
         made = encode_shards(
             shards,
             out,
             model=model,
+            vae=vae,
+            clap=clap,
             duration_s=duration,
+            variations=variations,
+            mixes=mixes,
             batch_size=batch_size,
             device=device,
             workers=workers,
@@ -254,16 +270,6 @@ def _plot(found: "Scan", path: Path) -> None:
 
     histograms = {"duration in s": found.durations, "level in dB of full scale": found.levels}
     plot_bars(path, histograms, f"{found.folder}: {found.n_recordings:,} recordings")
-
-
-@contextmanager
-def _resumable() -> Iterator[None]:
-    """At Ctrl-C say that nothing is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("stopped; what is written is whole, and the same command goes on", err=True)
-        raise
 
 
 @contextmanager

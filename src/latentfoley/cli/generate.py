@@ -27,7 +27,8 @@ def generate(
     ] = None,
     like: options.Like = None,
     negative_prompt: options.NegativePrompt = "",
-    duration: Annotated[float, Option(help="Seconds per clip, 0.1 to 3600.")] = 5.0,
+    duration: options.Duration = 5.0,
+    loop: Annotated[bool, Option("--loop", help="Let the end lead on to the beginning.")] = False,
     steps: options.Steps = 25,
     guidance: options.Guidance = 4.5,
     sampler: options.SamplerName = "dpm++",
@@ -39,6 +40,7 @@ def generate(
     index: options.Index = 0,
     candidate: options.Candidate = 0,
     model: options.ModelName = "tiny",
+    lora: options.Lora = None,
     device: options.Device = None,
     dtype: options.Dtype = "fp32",
     compat: options.CompatName = "trained",
@@ -59,6 +61,7 @@ def generate(
         like=like,
         negative_prompt=negative_prompt,
         duration_s=duration,
+        loop=loop,
         steps=steps,
         guidance=guidance,
         sampler=sampler,
@@ -77,7 +80,9 @@ def generate(
     from latentfoley.loading import load
 
     with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
-        clips = load(model, device=device, dtype=dtype, compat=compat).run(request, progress)
+        clips = load(model, device=device, dtype=dtype, compat=compat, lora=lora).run(
+            request, progress
+        )
         draw = Clip.plot if plot else None
         written += deliver(clips, paths, may_replace=paths == [out], draw=draw, as_json=as_json)
 

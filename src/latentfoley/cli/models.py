@@ -133,6 +133,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"scaling factor {facts['scaling_factor']}",
         "predicts": facts["prediction"],
         "audio tower": "yes" if facts["audio_tower"] else "no: cannot be guided by recordings",
+        "trained from": facts["trained_from"],
         "licence": facts["licence"],
     }
-    return lines + [f"{label:16} {text}" for label, text in rows.items()]
+    return lines + [f"{label:16} {text}" for label, text in rows.items() if text]

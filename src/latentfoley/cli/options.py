@@ -10,6 +10,7 @@ Out = Annotated[
 ]
 Like = Annotated[Path | None, Option(help="Be like this recording, instead of a text.")]
 NegativePrompt = Annotated[str, Option(help="What to steer away from.")]
+Duration = Annotated[float, Option(help="Seconds per clip, 0.1 to 3600.")]
 Steps = Annotated[int, Option(help="Denoising steps, 1 to 1000.")]
 Guidance = Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")]
 SamplerName = Annotated[str, Option(help="ddim, ddpm, dpm++, dpm++sde, unipc, euler or heun.")]
@@ -23,6 +24,9 @@ Candidates = Annotated[int, Option(help="Sounds tried per clip; CLAP keeps the b
 Index = Annotated[int, Option(help="Number of the first clip, to make one of many again.")]
 Candidate = Annotated[int, Option(help="Number of the first candidate.")]
 ModelName = Annotated[str, Option("-m", "--model", help="tiny, a folder, or a hub id.")]
+Lora = Annotated[
+    Path | None, Option(help="Folder of a LoRA adapter to merge into the model's denoiser.")
+]
 Device = Annotated[str | None, Option(help="cpu, cuda, mps; by default the fastest.")]
 Dtype = Annotated[str, Option(help="Denoiser's precision: fp32, bf16, fp16 or auto.")]
 CompatName = Annotated[

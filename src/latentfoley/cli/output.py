@@ -144,7 +144,17 @@ def interruptible(paths: list[Path]) -> Iterator[list[Path]]:
 
 
 @contextmanager
-def progress_bar(*, quiet: bool) -> Iterator["Progress"]:
+def resumable() -> Iterator[None]:
+    """At Ctrl-C say that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped; what is written is whole, and the same command goes on", err=True)
+        raise
+
+
+@contextmanager
+def progress_bar(*, quiet: bool, name: str = "denoising") -> Iterator["Progress"]:
     """Yield a progress callback that draws a bar with the time left on a terminal's stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -154,5 +164,5 @@ def progress_bar(*, quiet: bool) -> Iterator["Progress"]:
     with Progress(
         *columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()
     ) as bar:
-        task = bar.add_task("denoising", total=None)
+        task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

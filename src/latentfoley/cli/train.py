@@ -51,27 +51,58 @@ def vocoder(
 def diffusion(
     recipe: Recipe, values: Set = None, device: Device = None, debug: Debug = False
 ) -> None:
-    """Train the denoiser on recordings, without captions."""
-    from latentfoley.training.diffusion import DiffusionRecipe, DiffusionTask
+    """Train the denoiser on encoded recordings, without captions: a new one, or a model's on.
+
+    Example: latentfoley train diffusion recipes/my-recordings.toml
+    """
+    from latentfoley.training.diffusion import DiffusionTask
+    from latentfoley.training.diffusion_recipe import DiffusionRecipe
 
     _run(recipe, DiffusionRecipe, DiffusionTask, values, device)
 
 
 @app.command()
 def export(
-    runs: Annotated[Path, typer.Argument(help="Folder of the runs clap, vae, vocoder, diffusion.")],
-    out: Annotated[Path, typer.Argument(help="Model folder to write; must not exist.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run of `train diffusion`.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; must not exist.")],
     half: Annotated[bool, typer.Option("--half", help="Store fp16, half the size.")] = False,
-    phase_iterations: Annotated[
-        int, typer.Option(help="Griffin-Lim iterations that mend the vocoder's phases.")
-    ] = 0,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Write the LoRA adapter alone, in peft's form.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
-    """Assemble finished runs into one model folder."""
-    from latentfoley.training.export import export_model
+    """Write a model folder: the denoiser that was trained, and all that goes with it.
 
-    size = export_model(runs, out, half=half, phase_iterations=phase_iterations)
+    Example: latentfoley train export runs/my-recordings my-model
+    """
+    from latentfoley.training.export import export_adapter, export_model
+
+    size = export_adapter(run, out) if adapter else export_model(run, out, half=half)
     typer.echo(f"{out}  {size / 1e6:.1f} MB")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file to write; by default report.html in the run.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a page about a run: curves, sounds, settings, and what is wrong with it."""
+    from latentfoley.evaluation.report import write
+    from latentfoley.training.report.diagnosis import diagnose
+    from latentfoley.training.report.page import page, verdict
+    from latentfoley.training.report.run import read_run
+
+    read = read_run(run)
+    findings = diagnose(read)
+    path = out or run / "report.html"
+    write(path, page(read, findings))
+    for finding in findings:
+        typer.echo(finding.line)
+    typer.echo(verdict(findings))
+    typer.echo(path)
 
 
 def _run(

@@ -17,13 +17,14 @@ import torch
 from safetensors.torch import save
 
 from latentfoley.config import Config
-from latentfoley.data.encoder import Encoder, Fields, Identity, Window, load_encoder
+from latentfoley.data.encoder import Encoder, Fields, Source, Window, load_encoder
 from latentfoley.data.latents import FIELDS, MARKER, METADATA, CacheInfo, CacheSettings
 from latentfoley.data.pack import cannot_write
 from latentfoley.data.parallel import ordered_map, require_workers
 from latentfoley.data.prepare import begin
 from latentfoley.data.scan import Progress
-from latentfoley.data.shards import PreparedClip, find_shards, read_dataset, read_shard
+from latentfoley.data.shards import PreparedClip, find_shards, read_dataset
+from latentfoley.data.variations import Extra, Heard
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
 
@@ -35,9 +36,8 @@ class Task(NamedTuple):
 
     shard: str
     out: str
-    model: str
-    duration_s: float
-    device: str | None
+    source: Source
+    settings: CacheSettings
     batch_size: int
     n_threads: int
 
@@ -46,13 +46,13 @@ class Record(Config):
     """What the windows of a shard were made from, and how many there are.
 
     Attributes:
-        encoder: a hash of its identity.
+        settings: a hash of the cache's settings.
         source: a hash of the shard.
         windows: in each of its files.
         n_clips, n_held_out, n_silent: as in `CacheInfo`.
     """
 
-    encoder: str
+    settings: str
     source: str
     windows: tuple[int, ...] = ()
     n_clips: int = 0
@@ -65,7 +65,11 @@ def encode(
     out: Path,
     *,
     model: str = "tiny",
+    vae: Path | None = None,
+    clap: Path | None = None,
     duration_s: float = 5.12,
+    variations: int = 1,
+    mixes: float = 0.0,
     batch_size: int = 16,
     device: str | None = None,
     workers: int = 1,
@@ -76,10 +80,9 @@ def encode(
     Args:
         shards: a folder that `prepare` has written.
         out: an empty or new folder, or one that the same call has begun.
-        model: name, folder or hub id of a model with a CLAP audio tower.
-        duration_s: of a window, in seconds, up to 120; rounded up to what the VAE can divide.
+        model, vae, clap, duration_s, device: see `Source`.
+        variations, mixes: see `Extra`.
         batch_size: windows encoded together, 1 to 4096.
-        device: as in `load`.
         workers: processes, each with a model of its own; one uses every core already.
         progress: called with (clips done, clips there).
 
@@ -97,16 +100,15 @@ def encode(
         raise InputError(f"a batch of {batch_size} windows; allowed: 1 to 4096")
     dataset = read_dataset(shards)
     load_encoder.cache_clear()  # a folder may hold another model than it did
-    encoder = load_encoder(model, duration_s, device)
+    source = Source(model, duration_s, device, vae, clap)
+    extra = Extra.parse({"variations": variations, "mixes": mixes}, where="data encode")
+    encoder = load_encoder(source)
     _require_rate(shards, dataset.settings.sample_rate, encoder)
-    settings = CacheSettings(shards=str(shards), **dict(encoder.identity))
+    settings = CacheSettings(shards=str(shards), **dict(encoder.identity), **dict(extra))
     begin(out, MARKER, CacheInfo(settings=settings))
     n_threads = max(1, torch.get_num_threads() // n_workers)
     paths = find_shards(shards)
-    tasks = (
-        Task(str(path), str(out), model, duration_s, device, batch_size, n_threads)
-        for path in paths
-    )
+    tasks = (Task(str(path), str(out), source, settings, batch_size, n_threads) for path in paths)
     total, used = CacheInfo(settings=settings), set[Path]()
     for path, record in zip(paths, ordered_map(encode_shard, tasks, n_workers), strict=True):
         used |= {_record_path(out, path), *_windows_paths(out, path, record)}
@@ -132,33 +134,31 @@ def encode_shard(task: Task) -> Record:
         InputError: the disk refuses.
     """
     torch.set_num_threads(task.n_threads)
-    encoder = load_encoder(task.model, task.duration_s, task.device)
     out, shard = Path(task.out), Path(task.shard)
     with shard.open("rb") as file:
         source = file_digest(file, "sha256").hexdigest()
-    begun = Record(encoder=_hash(encoder.identity), source=source)
+    begun = Record(settings=_hash(task.settings), source=source)
     record = _read_record(out, shard)
     if record is None or not _holds(record, begun, out, shard):
         try:
-            record = _write_windows(out, shard, encoder, task.batch_size, begun)
+            record = _write_windows(task, begun)
             write_atomically(_record_path(out, shard), record.model_dump_json().encode())
         except OSError as error:
             raise cannot_write(out, error) from None
     return record
 
 
-def _write_windows(
-    out: Path, shard: Path, encoder: Encoder, batch_size: int, record: Record
-) -> Record:
+def _write_windows(task: Task, record: Record) -> Record:
     """Write a shard's windows, file by file; return the record with its counts."""
-    heard = _Heard()
-    windows = heard.windows(shard, encoder)
+    out, shard, encoder = Path(task.out), Path(task.shard), load_encoder(task.source)
+    heard = Heard(encoder, task.settings)
+    windows = heard.windows(shard)
     per_file = max(1, int(_FILE_S * encoder.mel.sample_rate / encoder.n_samples))
     n_windows: list[int] = []
     n_held_out = 0
-    while fields := _encode(islice(windows, per_file), encoder, batch_size):
+    while fields := _encode(islice(windows, per_file), encoder, task.batch_size):
         # One entry: safetensors writes several in an order that differs from run to run.
-        about = json.dumps({"encoder": record.encoder, "keys": fields.keys})
+        about = json.dumps({"keys": fields.keys, "captions": fields.captions})
         path = _windows_path(out, shard, len(n_windows))
         write_atomically(path, save(fields.tensors, {METADATA: about}))
         n_windows.append(len(fields.keys))
@@ -173,24 +173,11 @@ def _write_windows(
     )
 
 
-class _Heard:
-    """Counts the clips and the silent windows of a shard as they go by."""
-
-    def __init__(self) -> None:
-        self.n_clips = self.n_silent = 0
-
-    def windows(self, shard: Path, encoder: Encoder) -> Iterator[tuple[PreparedClip, Window]]:
-        for clip, waveform in read_shard(shard):
-            audible = list(encoder.windows(waveform))
-            self.n_clips += 1
-            self.n_silent += max(1, -(-len(waveform) // encoder.n_samples)) - len(audible)
-            yield from ((clip, window) for window in audible)
-
-
 class _File(NamedTuple):
-    """What goes into one file: the key of each window's clip, and every field."""
+    """What goes into one file: key and captions of each window's clip, and every field."""
 
     keys: list[str]
+    captions: list[tuple[str, ...]]
     tensors: Fields
 
 
@@ -198,7 +185,7 @@ def _encode(
     windows: Iterator[tuple[PreparedClip, Window]], encoder: Encoder, batch_size: int
 ) -> _File | None:
     """Encode windows batch by batch; None where there are none."""
-    keys: list[str] = []
+    clips: list[PreparedClip] = []
     batches: list[Fields] = []
     while batch := list(islice(windows, batch_size)):
         fields = encoder.encode(np.stack([window.waveform for _, window in batch]))
@@ -206,19 +193,21 @@ def _encode(
         fields["held_out"] = torch.tensor(held_out, dtype=torch.uint8)
         fields["start_s"] = torch.tensor([clip.start_s + w.start_s for clip, w in batch])
         batches.append(fields)
-        keys += [clip.key for clip, _ in batch]
+        clips += [clip for clip, _ in batch]
     if not batches:
         return None
-    return _File(keys, {name: torch.cat([fields[name] for fields in batches]) for name in FIELDS})
+    tensors = {name: torch.cat([fields[name] for fields in batches]) for name in FIELDS}
+    return _File([clip.key for clip in clips], [clip.captions for clip in clips], tensors)
 
 
-def _hash(identity: Identity) -> str:
-    return sha256(identity.model_dump_json().encode()).hexdigest()
+def _hash(settings: CacheSettings) -> str:
+    """Return a hash of what the windows of a shard depend on; the place of the shards is not."""
+    return sha256(settings.model_dump_json(exclude={"shards"}).encode()).hexdigest()
 
 
 def _holds(record: Record, begun: Record, out: Path, shard: Path) -> bool:
-    """Return whether the windows of a shard are there, and of this encoder and this shard."""
-    same = (record.encoder, record.source) == (begun.encoder, begun.source)
+    """Return whether the windows of a shard are there, and of these settings and this shard."""
+    same = (record.settings, record.source) == (begun.settings, begun.source)
     return same and all(path.is_file() for path in _windows_paths(out, shard, record))
 
 

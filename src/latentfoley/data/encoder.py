@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -19,11 +20,13 @@ from torch import Tensor
 
 from latentfoley.audio import SILENCE_PEAK, fit_length, normalise_peak, resample
 from latentfoley.checkpoints.layout import read_description, read_vae
+from latentfoley.checkpoints.parts import Parts
+from latentfoley.checkpoints.towers import audio_network
 from latentfoley.clap import AudioTower, cut_windows
 from latentfoley.config import ClapFrontEnd, Config, MelConfig
 from latentfoley.devices import choose_device
-from latentfoley.errors import InputError
-from latentfoley.loading import find_folder
+from latentfoley.errors import InputError, ModelError
+from latentfoley.loading import open_model
 from latentfoley.mel import log_mel
 from latentfoley.vae import Vae
 
@@ -60,6 +63,23 @@ class Window(NamedTuple):
     waveform: Samples
 
 
+class Source(NamedTuple):
+    """Which encoder to load.
+
+    Attributes:
+        model: a name, folder, hub id or .ckpt with a CLAP audio tower.
+        duration_s: of a window, in seconds; rounded up to what the VAE can divide.
+        device: as in `load`.
+        vae, clap: folders that hold the trained `vae` and `audio_encoder`, in the model's place.
+    """
+
+    model: str
+    duration_s: float
+    device: str | None = None
+    vae: Path | None = None
+    clap: Path | None = None
+
+
 class Encoder:
     """The parts of a model that encode, for windows of one length."""
 
@@ -71,17 +91,24 @@ class Encoder:
         tower.model.to(device)
 
     @classmethod
-    def load(cls, model: str, duration_s: float, device: str | None = None) -> Self:
-        """Read the parts that encode; windows are at least `duration_s` long.
+    def load(cls, source: Source) -> Self:
+        """Read the parts that encode.
 
         Raises:
             ModelError: there is no such model, or it has no CLAP audio tower.
-            InputError: a duration outside 0 to 120 s, or no such device.
+            InputError: a duration outside 0 to 120 s, no such device, or only one of two parts.
         """
-        where, folder = choose_device(device), find_folder(model)
-        mel, vae = read_description(folder).mel, read_vae(folder / "vae")
-        n_frames = _count_frames(duration_s, mel, vae.config.compression)
-        return cls(vae, AudioTower.load(folder), mel, n_frames, where)
+        where = choose_device(source.device)
+        if (source.vae is None) != (source.clap is None):
+            raise InputError("vae and clap stand in for a model together; one of them is missing")
+        if source.vae is not None and source.clap is not None:
+            mel, vae = read_description(source.vae).mel, read_vae(source.vae / "vae")
+            tower = AudioTower.load(source.clap)
+        else:
+            parts = open_model(source.model)
+            mel, vae, tower = parts.about.mel, parts.vae.fill(Vae), audio_tower(parts)
+        n_frames = _count_frames(source.duration_s, mel, vae.config.compression)
+        return cls(vae, tower, mel, n_frames, where)
 
     @property
     def identity(self) -> Identity:
@@ -168,7 +195,21 @@ def _hash(weights: Fields, config: str) -> str:
     return digest.hexdigest()[:_DIGITS]
 
 
+def audio_tower(parts: Parts) -> AudioTower:
+    """Return CLAP's audio tower of a model.
+
+    Raises:
+        ModelError: it has none, as the published folders have not.
+    """
+    if parts.audio is None:
+        raise ModelError(
+            f"{parts.where} has no CLAP audio tower (audio_encoder/), which hears what is trained "
+            "on. A published .ckpt holds one: `latentfoley models convert FILE OUT`"
+        )
+    return AudioTower(parts.audio.fill(audio_network), parts.front_end)
+
+
 @lru_cache(maxsize=1)
-def load_encoder(model: str, duration_s: float, device: str | None) -> Encoder:
+def load_encoder(source: Source) -> Encoder:
     """Load an encoder once in a process."""
-    return Encoder.load(model, duration_s, device)
+    return Encoder.load(source)

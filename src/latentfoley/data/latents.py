@@ -24,6 +24,7 @@ from torch import Tensor
 
 from latentfoley.config import Config
 from latentfoley.data.encoder import Encoder, Identity
+from latentfoley.data.variations import Extra
 from latentfoley.errors import RecipeError, nearest, nearest_files
 
 MARKER, METADATA = "cache.json", "latentfoley"
@@ -32,8 +33,8 @@ FIELDS = ("log_mel", "mean", "std", "E", "held_out", "start_s")
 _OPEN_FILES = 32
 
 
-class CacheSettings(Identity):
-    """What a cache depends on: the encoder, and the shards it heard."""
+class CacheSettings(Identity, Extra):
+    """What a cache depends on: the encoder, the windows it was given, and the shards it heard."""
 
     shards: str
 
@@ -125,6 +126,7 @@ class LatentCache:
             require_made_by(folder, self.info.settings, encoder.identity)
         self._files = sorted(folder.glob("latents-*.safetensors"))
         self._open = lru_cache(maxsize=_OPEN_FILES)(_open)
+        self._about = lru_cache(maxsize=_OPEN_FILES)(self._read_about)
         self._places = self._index(split)
         if not len(self._places):
             raise RecipeError(f"'{folder}' has no windows in split '{split or 'train or valid'}'")
@@ -156,8 +158,18 @@ class LatentCache:
     def key(self, item: int) -> str:
         """Return the key of the clip that a window was cut from."""
         file, row = self._places[item]
-        keys: list[str] = json.loads(self._file(file).metadata()[METADATA])["keys"]
-        return keys[int(row)]
+        key: str = self._about(int(file))["keys"][row]
+        return key
+
+    def captions(self, item: int) -> tuple[str, ...]:
+        """Return what was said of the clip that a window was cut from; often nothing."""
+        file, row = self._places[item]
+        return tuple(self._about(int(file))["captions"][row])
+
+    def _read_about(self, number: int) -> dict[str, Any]:
+        """Return what a file says in words of its windows: keys and captions."""
+        about: dict[str, Any] = json.loads(self._file(number).metadata()[METADATA])
+        return about
 
     def _file(self, number: int) -> Any:
         return self._open(self._files[number])

@@ -64,16 +64,25 @@ def crop(clip: Samples, n_samples: int, rng: np.random.Generator) -> Samples:
 
     A longer clip is cut at random; a shorter one is placed at random in silence.
     """
-    if len(clip) <= n_samples:
-        room = n_samples - len(clip)
-        before = int(rng.integers(0, room + 1))
-        return np.pad(normalise_peak(clip), (before, room - before))
+    return cut(clip, draw_start(clip, n_samples, rng), n_samples)
+
+
+def draw_start(clip: Samples, n_samples: int, rng: np.random.Generator) -> int:
+    """Return the sample a random crop begins at; below zero it begins before the clip does."""
+    room = len(clip) - n_samples
+    if room <= 0:
+        return -int(rng.integers(0, 1 - room))
     for _ in range(_DRAWS):
-        start = int(rng.integers(0, len(clip) - n_samples + 1))
-        piece = clip[start : start + n_samples]
-        if np.abs(piece).max() > _AUDIBLE:
+        start = int(rng.integers(0, room + 1))
+        if np.abs(clip[start : start + n_samples]).max() > _AUDIBLE:
             break
-    return normalise_peak(piece)
+    return start
+
+
+def cut(clip: Samples, start: int, n_samples: int) -> Samples:
+    """Return `n_samples` from sample `start` on, at peak 0.5; beyond the clip there is silence."""
+    piece = normalise_peak(clip[max(0, start) : start + n_samples])
+    return np.pad(piece, (max(0, -start), n_samples - max(0, -start) - len(piece)))
 
 
 def crops(

@@ -122,4 +122,5 @@ class Inpainting:
 
     def finish(self, waveform: Samples) -> Samples:
         """Put the recording's own samples back outside the region."""
-        return self.region.compose(self.source.waveform, self.source.level.to_source(waveform))
+        made = self.source.level.to_source(waveform[: self.n_samples])
+        return self.region.compose(self.source.waveform, made)

@@ -96,7 +96,7 @@ class Morph:
 
     def finish(self, waveform: Samples) -> Samples:
         """Bring the sound to a level between those of the recordings."""
-        return self.level.to_source(waveform)
+        return self.level.to_source(waveform[: self.n_samples])
 
 
 def slerp(first: Latent, second: Latent, mix: float) -> Latent:

@@ -13,7 +13,7 @@ from latentfoley.request import Prompt, SamplingRequest
 Settings = Mapping[str, Any]
 
 SETTINGS: Mapping[str, Settings] = {
-    "transfer": {"strength": 0.5, "source_prompt": "", "invert": False},
+    "transfer": {"strength": 0.6, "source_prompt": "", "invert": False},
     "vary": {"strength": 0.5, "invert": False},
     "inpaint": {"spans": (), "bands": (), "repeats": 1},
     "extend": {"before_s": 0.0, "after_s": 0.0, "repeats": 1},

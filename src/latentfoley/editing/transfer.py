@@ -100,7 +100,7 @@ class Transfer:
         """Bring the sound to the recording's level, unless nothing of the recording is in it."""
         if self.strength == 1 and self.inverse is None:
             return Generation(self.n_samples).finish(waveform)
-        return self.source.level.to_source(waveform)
+        return self.source.level.to_source(waveform[: self.n_samples])
 
 
 def enter(plan: Plan, strength: float) -> Plan:

@@ -1,7 +1,7 @@
 """A folder or a manifest → the clips of a set, with captions; and which clips belong together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +27,35 @@ class Clip:
     caption: str
 
 
+@dataclass(frozen=True)
+class ClipSet:
+    """One side of a comparison.
+
+    Attributes:
+        source: where it lies.
+        clips: sorted by key.
+        about: how it came to be, where that is more than a folder: data set, split and rule of
+            prompts, or model and settings.
+        warnings: what a reader of its scores must know.
+    """
+
+    source: Path
+    clips: tuple[Clip, ...]
+    about: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def as_set(side: Path | ClipSet, limit: int | None = None) -> ClipSet:
+    """Return a side of a comparison, listed where it is a folder or a manifest, cut to a limit.
+
+    Raises:
+        InputError, RecipeError, AudioFileError: as `list_clips`.
+    """
+    if isinstance(side, ClipSet):
+        return replace(side, clips=side.clips[:limit])
+    return ClipSet(side, tuple(list_clips(side, limit=limit)))
+
+
 def list_clips(source: Path, *, limit: int | None = None) -> list[Clip]:
     """Return the clips of a folder (searched through) or of a JSONL manifest, sorted by key.
 
@@ -39,8 +68,7 @@ def list_clips(source: Path, *, limit: int | None = None) -> list[Clip]:
         RecipeError: a manifest that does not hold together.
         AudioFileError: files that cannot be read; all of them are named.
     """
-    if limit is not None and limit < 2:
-        raise InputError(f"a limit of {limit} clips; allowed: 2 or more")
+    require_limit(limit)
     if source.is_dir():
         clips = _from_folder(source)
     elif source.is_file():
@@ -48,7 +76,7 @@ def list_clips(source: Path, *, limit: int | None = None) -> list[Clip]:
     else:
         raise InputError(f"there is no folder or manifest '{source}'.{nearest_files(source)}")
     clips = sorted(clips, key=lambda clip: clip.key)[:limit]
-    _require_set(source, clips)
+    require_set(source, clips)
     return clips
 
 
@@ -65,13 +93,8 @@ def pairs(generated: Sequence[Clip], reference: Sequence[Clip]) -> tuple[bool, s
 
 
 def _from_folder(folder: Path) -> list[Clip]:
-    files = [
-        file
-        for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    ]
     clips, broken = [], []
-    for file in files:
+    for file in recordings_in(folder):
         try:
             made = read_provenance(file)
         except AudioFileError as error:
@@ -108,7 +131,31 @@ def require_readable(source: Path, broken: Sequence[str]) -> None:
         )
 
 
-def _require_set(source: Path, clips: Sequence[Clip]) -> None:
+def require_limit(limit: int | None) -> None:
+    """Refuse a limit that leaves no set.
+
+    Raises:
+        InputError: it is below 2.
+    """
+    if limit is not None and limit < 2:
+        raise InputError(f"a limit of {limit} clips; allowed: 2 or more")
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """Return the files of a folder and all below it that are called like recordings, sorted."""
+    return [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    ]
+
+
+def require_set(source: Path, clips: Sequence[Clip]) -> None:
+    """Refuse fewer than two clips, and two of the same name; they are sorted by it.
+
+    Raises:
+        InputError: names them.
+    """
     if len(clips) < 2:
         found = "one recording" if clips else "no recordings"
         raise InputError(

@@ -10,7 +10,8 @@ from typing import Any
 
 from latentfoley.errors import InputError, nearest
 from latentfoley.evaluation.cache import Cache
-from latentfoley.evaluation.clips import Clip, list_clips, pairs
+from latentfoley.evaluation.clips import Clip, ClipSet, as_set, pairs, require_limit
+from latentfoley.evaluation.embedders import require_embedder
 from latentfoley.evaluation.hearing import hear_levels
 from latentfoley.evaluation.level import Levels
 from latentfoley.evaluation.score import FEWEST_CLIPS
@@ -29,6 +30,7 @@ class Evaluation:
     protocol: str
     n_generated: int
     n_reference: int
+    about: dict[str, dict[str, str]]
     sections: tuple[Section, ...]
     warnings: tuple[str, ...]
     clips: tuple[Clip, ...] = field(repr=False)
@@ -50,11 +52,13 @@ class Evaluation:
         return plain
 
 
-def evaluate(generated: Path, reference: Path, settings: Settings) -> Evaluation:
+def evaluate(
+    generated: Path | ClipSet, reference: Path | ClipSet, settings: Settings
+) -> Evaluation:
     """Compare a set of generated clips with a set of real ones.
 
     Args:
-        generated: folder or manifest.
+        generated: folder, manifest, or a set that was listed elsewhere.
         reference: the same; clips of equal names are pairs.
         settings: what to compute.
 
@@ -64,33 +68,41 @@ def evaluate(generated: Path, reference: Path, settings: Settings) -> Evaluation
         AudioFileError: files that cannot be read.
         ModelError: weights that are not those of the embedder.
     """
-    _require_protocol(settings)
+    require_settings(settings)
     cache = Cache(settings.cache)
-    made = list_clips(generated, limit=settings.limit)
-    real = list_clips(reference, limit=settings.limit)
+    one, other = (as_set(side, settings.limit) for side in (generated, reference))
+    made, real = one.clips, other.clips
     paired, warning = pairs(made, real)
-    warnings = [warning] if warning else []
+    warnings = [*one.warnings, *other.warnings, *([warning] if warning else [])]
     if min(len(made), len(real)) < FEWEST_CLIPS:
         warnings.append(
             f"{len(made)} generated and {len(real)} reference clips are too few: no score of them "
             "says anything about others, and none has an interval"
         )
-    levels = _levels(generated, made, cache, "generated", warnings)
-    _levels(reference, real, cache, "reference", warnings)
+    levels = _levels(one.source, made, cache, "generated", warnings)
+    _levels(other.source, real, cache, "reference", warnings)
     sections = [level_section(levels, settings.bootstrap)]
     for spec in settings.embedders:
         sections.append(Ears(spec, settings, cache).section(
-            (generated, made), (reference, real), paired=paired, warnings=warnings
+            (one.source, made), (other.source, real), paired=paired, warnings=warnings
         ))  # fmt: skip
     if settings.reconstruction:
         sections.append(pair_section(made, real, paired, settings.bootstrap))
     return Evaluation(
-        str(generated), str(reference), settings.protocol, len(made), len(real),
+        str(one.source), str(other.source), settings.protocol, len(made), len(real),
+        {"generated": dict(one.about), "reference": dict(other.about)},
         tuple(sections), tuple(warnings), tuple(made),
     )  # fmt: skip
 
 
-def _require_protocol(settings: Settings) -> None:
+def require_settings(settings: Settings) -> None:
+    """Check what can be checked before anything is read or made.
+
+    Raises:
+        InputError: an unknown protocol or embedder, weights that are not there, or a limit that
+            leaves no set.
+    """
+    require_limit(settings.limit)
     if settings.protocol not in PROTOCOLS:
         raise InputError(
             f"there is no protocol '{settings.protocol}'; {nearest(settings.protocol, PROTOCOLS)}"
@@ -101,6 +113,7 @@ def _require_protocol(settings: Settings) -> None:
             raise InputError(
                 f"audioldm_eval has no embedder '{name}'; {nearest(name, _TOOL_EMBEDDERS)}"
             )
+        require_embedder(spec)
 
 
 def _levels(

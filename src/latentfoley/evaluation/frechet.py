@@ -10,6 +10,10 @@ of the singular values of A₁ A₂ᵀ, so
 which is real and not negative whatever the rank: no complex parts to drop, nothing to add to a
 diagonal. Aᵢ are the centred rows over √(n-1), or their R factor where there are more rows than
 dimensions.
+
+Where many distances are averaged (intervals, the extrapolation), the squares of those singular
+values serve: the eigenvalues of A₁ Σ₂ A₁ᵀ or A₂ Σ₁ A₂ᵀ, whichever is smaller. That takes a quarter
+of the time and half of the digits.
 """
 
 from collections.abc import Sequence
@@ -28,6 +32,9 @@ from latentfoley.evaluation.score import (
     normal_spread,
     require_rows,
 )
+
+Mean = Float64[np.ndarray, "D"]
+Root = Float64[np.ndarray, "K D"]
 
 _STEPS = 10  # subset sizes of the extrapolation
 _QUICK_STEPS = 3  # the same for every resample of the interval
@@ -57,7 +64,7 @@ def frechet_score(
     one, other = _require_sets(generated, reference)
     value = _distance(one, other)
     draws = _few_draws(bootstrap).draws(
-        lambda i, j: _distance(one[i], other[j]), len(one), len(other)
+        lambda i, j: _by_eigenvalues(one[i], *_moments(other[j])), len(one), len(other)
     )
     interval = normal_spread(value, draws)
     bias = float(draws.mean()) - value if len(draws) else 0.0
@@ -121,7 +128,7 @@ def frechet_per_clip(
         clips: the rows of each clip, one per window.
     """
     other = require_rows(reference, f"{name}, reference")
-    mean, root = other.mean(axis=0), _root(other)
+    mean, root = _moments(other)
     rows = [require_rows(windows, name, least=1) for windows in clips]
     distances = np.array([_between(windows, mean, root) for windows in rows])
     return mean_score(
@@ -149,35 +156,56 @@ def _require_sets(generated: Rows, reference: Rows) -> tuple[Rows, Rows]:
 
 
 def _distance(one: Rows, other: Rows) -> float:
-    return _between(one, other.mean(axis=0), _root(other))
+    return _between(one, *_moments(other))
 
 
-def _between(one: Rows, mean: Float64[np.ndarray, "D"], b: Float64[np.ndarray, "K D"]) -> float:
+def _moments(rows: Rows) -> tuple[Mean, Root]:
+    """Return μ, and A with Aᵀ A = Σ, of at most D rows."""
+    mean, centred = _centred(rows)
+    if len(rows) <= rows.shape[1]:
+        return mean, centred
+    return mean, np.asarray(np.linalg.qr(centred, mode="r"))
+
+
+def _centred(rows: Rows) -> tuple[Mean, Root]:
+    mean: Mean = rows.mean(axis=0)
+    return mean, (rows - mean) / np.sqrt(max(1, len(rows) - 1))
+
+
+def _between(one: Rows, mean: Mean, b: Root) -> float:
     """Return d² to a set whose mean and root are known, because subsets share their reference."""
-    shift, a = one.mean(axis=0) - mean, _root(one)
-    both = float(np.vdot(a, a) + np.vdot(b, b))
+    own_mean, a = _moments(one)
     # One row has no covariance, and nothing to decompose.
     overlap = float(np.linalg.svd(a @ b.T, compute_uv=False).sum()) if len(one) > 1 else 0.0
-    return max(0.0, float(shift @ shift) + both - 2 * overlap)
+    return _squared(own_mean - mean, a, b, overlap)
 
 
-def _root(rows: Rows) -> Float64[np.ndarray, "K D"]:
-    """Return A with Aᵀ A = Σ, of at most D rows."""
-    centred = (rows - rows.mean(axis=0)) / np.sqrt(max(1, len(rows) - 1))
-    if len(rows) <= rows.shape[1]:
-        return np.asarray(centred)
-    return np.asarray(np.linalg.qr(centred, mode="r"))
+def _by_eigenvalues(one: Rows, mean: Mean, b: Root) -> float:
+    """Return the same to about 10⁻⁷ of the traces."""
+    own_mean, a = _centred(one)
+    product = b @ a.T
+    gram = product @ product.T if len(b) <= len(one) else product.T @ product
+    # Centring takes a rank from either set: eigenvalues beyond it are rounding, and their roots
+    # would not be small.
+    rank = min(len(one) - 1, len(b), len(gram))
+    overlap = float(np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[-rank:], 0.0)).sum())
+    return _squared(own_mean - mean, a, b, overlap)
+
+
+def _squared(shift: Mean, a: Root, b: Root, overlap: float) -> float:
+    traces = float(np.vdot(a, a) + np.vdot(b, b))
+    return max(0.0, float(shift @ shift) + traces - 2 * overlap)
 
 
 def _extrapolate(one: Rows, other: Rows, steps: int, repeats: int, seed: int) -> float:
     """Return the intercept of the distance of subsets against 1 / their size."""
     rng = np.random.default_rng(seed)
-    mean, root = other.mean(axis=0), _root(other)
+    mean, root = _moments(other)
     sizes = np.linspace(max(10, len(one) // 5), len(one), steps).round().astype(int)
 
     def at(size: int) -> float:
         subsets = [rng.permutation(len(one))[:size] for _ in range(repeats)]
-        return float(np.mean([_between(one[rows], mean, root) for rows in subsets]))
+        return float(np.mean([_by_eigenvalues(one[rows], mean, root) for rows in subsets]))
 
     distances = [at(int(size)) for size in sizes]
     return float(np.polyfit(1 / sizes, distances, 1)[1])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -11,11 +12,15 @@ from latentfoley.audio import read_audio
 from latentfoley.errors import AudioFileError, InputError
 from latentfoley.evaluation.cache import Arrays, Cache, cache_key, content_hash
 from latentfoley.evaluation.clips import Clip, require_readable
-from latentfoley.evaluation.embedders import Embedder
+from latentfoley.evaluation.embedders import Embedder, Features
 from latentfoley.evaluation.level import Levels, measure
-from latentfoley.evaluation.reading import Reading
+from latentfoley.evaluation.reading import Reading, Samples
 from latentfoley.evaluation.score import Rows
+from latentfoley.evaluation.threads import in_threads
 
+Read = TypeVar("Read")
+
+_AT_ONCE = 8  # clips that a thread reads, and an embedder hears, together: bounds memory
 _LEVEL_RULES: dict[str, str | int] = {"sample_rate": "own", "channels": "mean"}
 
 
@@ -60,15 +65,12 @@ def hear(
         InputError: an embedder gave features that are not finite, or none.
     """
 
-    def compute(path: Path) -> Arrays:
-        features = embedder.embed(reading.read(path))
-        if not (len(features.windows) and np.isfinite(features.windows).all()):
-            raise InputError(f"{embedder.name} gives no finite features of '{path}'")
-        arrays = {"windows": features.windows}
-        return arrays if features.logits is None else arrays | {"logits": features.logits}
+    def compute(paths: Sequence[Path], waveforms: Sequence[Samples]) -> list[Arrays]:
+        heard = zip(paths, embedder.embed(waveforms), strict=True)
+        return [_plain(features, embedder, path) for path, features in heard]
 
     identity = (embedder.name, embedder.weights_hash, reading.rules)
-    found = _each(source, clips, compute, identity, cache)
+    found = _each(source, clips, reading.read, compute, identity, cache)
     logits = [arrays["logits"] for arrays in found if "logits" in arrays]
     return Heard(
         [arrays["windows"] for arrays in found],
@@ -84,37 +86,65 @@ def hear_levels(source: Path, clips: Sequence[Clip], cache: Cache) -> list[Level
         AudioFileError: files that cannot be read.
     """
 
-    def compute(path: Path) -> Arrays:
+    def read(path: Path) -> Arrays:
         recording = read_audio(path, sample_rate=None)
         levels = measure(recording.waveform, recording.sample_rate)
         return {"levels": np.array([levels.loudness_lufs, levels.silent, levels.clipped])}
 
-    found = _each(source, clips, compute, ("levels", "", _LEVEL_RULES), cache)
+    def as_it_is(paths: Sequence[Path], levels: Sequence[Arrays]) -> list[Arrays]:
+        return list(levels)
+
+    found = _each(source, clips, read, as_it_is, ("levels", "", _LEVEL_RULES), cache)
     rows = [arrays["levels"] for arrays in found]
     return [Levels(float(row[0]), bool(row[1]), bool(row[2])) for row in rows]
+
+
+def _plain(features: Features, embedder: Embedder, path: Path) -> Arrays:
+    """Return features as they are cached.
+
+    Raises:
+        InputError: they are not finite, or none.
+    """
+    if not (len(features.windows) and np.isfinite(features.windows).all()):
+        raise InputError(f"{embedder.name} gives no finite features of '{path}'")
+    arrays = {"windows": features.windows}
+    return arrays if features.logits is None else arrays | {"logits": features.logits}
 
 
 def _each(
     source: Path,
     clips: Sequence[Clip],
-    compute: Callable[[Path], Arrays],
+    read: Callable[[Path], Read],
+    compute: Callable[[Sequence[Path], Sequence[Read]], list[Arrays]],
     identity: tuple[str, str, dict[str, str | int]],
     cache: Cache,
 ) -> list[Arrays]:
     """Return what `compute` gives for every clip, from the cache where it is there."""
-    found, broken = [], []
-    for clip in clips:
-        try:
-            key = cache_key(_content(clip.path), *identity)
-            arrays = cache.get(key)
-            if arrays is None:
-                arrays = compute(clip.path)
+
+    def work(some: Sequence[Clip]) -> list[Arrays | AudioFileError]:
+        found: dict[int, Arrays | AudioFileError] = {}
+        fresh: list[tuple[int, str, Path, Read]] = []
+        for k, clip in enumerate(some):
+            try:
+                key = cache_key(_content(clip.path), *identity)
+                known = cache.get(key)
+                if known is None:
+                    fresh.append((k, key, clip.path, read(clip.path)))
+                else:
+                    found[k] = known
+            except AudioFileError as error:
+                found[k] = error
+        if fresh:
+            numbers, keys, paths, waveforms = zip(*fresh, strict=True)
+            for k, key, arrays in zip(numbers, keys, compute(paths, waveforms), strict=True):
                 cache.put(key, arrays)
-            found.append(arrays)
-        except AudioFileError as error:
-            broken.append(str(error))
-    require_readable(source, broken)
-    return found
+                found[k] = arrays
+        return [found[k] for k in range(len(some))]
+
+    batches = [clips[i : i + _AT_ONCE] for i in range(0, len(clips), _AT_ONCE)]
+    outcomes = [outcome for batch in in_threads(work, batches) for outcome in batch]
+    require_readable(source, [str(one) for one in outcomes if isinstance(one, AudioFileError)])
+    return [one for one in outcomes if not isinstance(one, AudioFileError)]
 
 
 def _content(path: Path) -> str:

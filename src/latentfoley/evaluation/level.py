@@ -7,6 +7,7 @@ as a frequency response, so that any sample rate will do.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Complex128, Float32, Float64
@@ -112,10 +113,14 @@ def _power(lufs: float) -> float:
 def _k_weighted(waveform: Float64[np.ndarray, "N"], sample_rate: int) -> Float64[np.ndarray, "N"]:
     # A second of silence takes the tail of the high-pass, which would else wrap to the start.
     n_fft = len(waveform) + sample_rate
-    spectrum = np.fft.rfft(waveform, n_fft)
-    z = np.exp(-2j * np.pi * np.arange(len(spectrum)) / n_fft)
-    shaped = spectrum * _shelf(z, sample_rate) * _high_pass(z, sample_rate)
+    shaped = np.fft.rfft(waveform, n_fft) * _k_response(n_fft, sample_rate)
     return np.fft.irfft(shaped, n_fft)[: len(waveform)]
+
+
+@lru_cache(maxsize=4)  # clips of a set are mostly of one length
+def _k_response(n_fft: int, sample_rate: int) -> Complex128[np.ndarray, "K"]:
+    z = np.exp(-2j * np.pi * np.arange(n_fft // 2 + 1) / n_fft)
+    return np.asarray(_shelf(z, sample_rate) * _high_pass(z, sample_rate))
 
 
 def _shelf(z: Complex128[np.ndarray, "K"], sample_rate: int) -> Complex128[np.ndarray, "K"]:
@@ -149,6 +154,5 @@ def _rms(clip: Samples) -> float:
 
 
 def _has_run(hot: np.ndarray) -> bool:
-    if len(hot) < CLIPPED_RUN:
-        return False
-    return bool(np.lib.stride_tricks.sliding_window_view(hot, CLIPPED_RUN).all(axis=1).any())
+    shifted = [hot[k : len(hot) - CLIPPED_RUN + 1 + k] for k in range(CLIPPED_RUN)]
+    return len(hot) >= CLIPPED_RUN and bool(np.logical_and.reduce(shifted).any())

@@ -4,7 +4,6 @@ Nothing outside the file is needed: sounds, pictures and style are inside. Names
 from files that anyone can have written, and are escaped.
 """
 
-import base64
 import tempfile
 from html import escape
 from pathlib import Path
@@ -17,34 +16,30 @@ from latentfoley.encoding import encode_audio
 from latentfoley.evaluation.clips import Clip
 from latentfoley.evaluation.evaluate import Evaluation
 from latentfoley.evaluation.reading import Reading
-from latentfoley.evaluation.report import headline, interval, number, section_name
+from latentfoley.evaluation.report import headline, interval, number, origins, section_name
 from latentfoley.evaluation.score import Score
 from latentfoley.evaluation.sections import Section
+from latentfoley.webpage import document, picture, player
 
 _SHOWN = 4  # best clips, and as many worst
 _BARS = 24
 _MAX_SHOWN_S = 30.0
 _RATE = 16_000
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em}
-table{border-collapse:collapse;width:100%}td,th{padding:.3em .6em;text-align:left}
-td,th{vertical-align:top}
-tr{border-bottom:1px solid #ccc}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}
-.warn{background:#fff3cd;color:#000;padding:.6em 1em}small{color:#666}img{max-width:100%}
+_STYLE = """
 .clips{display:grid;grid-template-columns:repeat(auto-fit,minmax(20em,1fr));gap:1em}
-svg{width:16em;height:5em}audio{width:100%}"""
+svg{width:16em;height:5em}"""
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
 
 
 def page(evaluation: Evaluation) -> str:
     """Return the report as HTML; reads the shown clips again."""
     warnings = "".join(f'<p class="warn">{escape(text)}</p>' for text in evaluation.warnings)
-    title = escape(headline(evaluation))
+    title = headline(evaluation)
+    about = "".join(f"<p><small>{escape(text)}</small></p>" for text in origins(evaluation))
     sections = "".join(_section(section) for section in evaluation.sections)
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        f"<title>{title}</title><style>{_STYLE}</style><h1>Evaluation</h1><p>{title}</p>"
-        f"{warnings}{sections}{_clips(evaluation)}</html>\n"
-    )
+    parts = (about, warnings, sections, _clips(evaluation))
+    body = f"<h1>Evaluation</h1><p>{escape(title)}</p>{''.join(parts)}"
+    return document(title, body, style=_STYLE)
 
 
 def _section(section: Section) -> str:
@@ -54,7 +49,8 @@ def _section(section: Section) -> str:
 
 
 def _row(score: Score) -> str:
-    drawn = "" if score.per_clip is None else histogram(score.per_clip)
+    varied = score.per_clip if score.per_clip is not None and np.ptp(score.per_clip) else None
+    drawn = "" if varied is None else histogram(varied)
     return (
         f"<tr><td>{escape(score.name)}<br><small>{_ARROWS[score.better]}</small>"
         f'<td class="n">{number(score.value)} <small>{escape(score.unit)}</small>'
@@ -105,13 +101,10 @@ def _ranking(evaluation: Evaluation) -> Score | None:
 
 def _card(clip: Clip, said: str) -> str:
     waveform = Reading(sample_rate=_RATE).read(clip.path)[: round(_MAX_SHOWN_S * _RATE)]
-    sound = _base64(encode_audio(waveform, _RATE, suffix=".wav", provenance=None))
-    picture = _base64(_picture(clip, waveform))
+    sound = encode_audio(waveform, _RATE, suffix=".wav", provenance=None)
     return (
         f"<div><b>{escape(clip.key)}</b><br>{escape(clip.caption)}<br><small>{escape(said)}</small>"
-        f'<audio controls preload="none" src="data:audio/wav;base64,{sound}"></audio>'
-        f'<img alt="waveform and log-mel" src="data:image/png;base64,{picture}">'
-        "</div>"
+        f"{player(sound)}{picture(_picture(clip, waveform), 'waveform and log-mel')}</div>"
     )
 
 
@@ -122,7 +115,3 @@ def _picture(clip: Clip, waveform: np.ndarray) -> bytes:
         path = Path(folder) / "clip.png"
         plot_clips(path, [waveform], [clip.key], MelConfig())
         return path.read_bytes()
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

@@ -22,6 +22,7 @@ def table(evaluation: Evaluation) -> "Table":
     from rich.table import Table
 
     out = Table("score", "value", "95 %", "n", "unit", title=escape(headline(evaluation)))
+    out.caption = escape("\n".join(origins(evaluation))) or None
     for section in evaluation.sections:
         out.add_section()
         out.add_row(f"[bold]{escape(section_name(section))}[/]")
@@ -42,6 +43,15 @@ def headline(evaluation: Evaluation) -> str:
         f"{evaluation.generated} ({evaluation.n_generated}) against "
         f"{evaluation.reference} ({evaluation.n_reference}), protocol {evaluation.protocol}"
     )
+
+
+def origins(evaluation: Evaluation) -> list[str]:
+    """Return how each side came to be, where it is more than a folder."""
+    return [
+        f"{side}: {', '.join(f'{name} {value}' for name, value in about.items())}"
+        for side, about in evaluation.about.items()
+        if about
+    ]
 
 
 def section_name(section: Section) -> str:

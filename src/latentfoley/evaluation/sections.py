@@ -12,7 +12,7 @@ from latentfoley.config import MelConfig
 from latentfoley.errors import InputError
 from latentfoley.evaluation.cache import Cache
 from latentfoley.evaluation.clap_score import clap_score, clap_similarity
-from latentfoley.evaluation.clips import Clip, list_clips
+from latentfoley.evaluation.clips import Clip, ClipSet, as_set
 from latentfoley.evaluation.divergence import kl_sigmoid, kl_softmax
 from latentfoley.evaluation.diversity import (
     diversity_score,
@@ -54,7 +54,7 @@ class Settings:
     embedders: tuple[str, ...] = ("clap",)
     protocol: str = "latentfoley"
     reconstruction: bool = False
-    training: Path | None = None
+    training: Path | ClipSet | None = None
     limit: int | None = None
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     cache: Path | None = None
@@ -189,7 +189,8 @@ class Ears:
         out.add(diversity_score, real.per_clip, name="diversity of the reference", bootstrap=boot)
         if training is None:
             return
-        seen = self.hear(training, list_clips(training)).per_clip
+        known = as_set(training)
+        seen = self.hear(known.source, known.clips).per_clip
         out.add(nearest_training_score, made.per_clip, seen, bootstrap=boot)
         out.add(memorisation_rate, made.per_clip, seen)
 

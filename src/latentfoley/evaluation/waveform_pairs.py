@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from latentfoley.config import MelConfig
 from latentfoley.errors import InputError
@@ -25,14 +25,14 @@ _MIN_SAMPLES = 2048  # one frame of the widest spectrum
 def lsd_score(
     pairs: Pairs, *, n_fft: int = 2048, hop_length: int = 512, bootstrap: Bootstrap | None = None
 ) -> Score:
-    """Return the mean log-spectral distance of (generated, reference) pairs.
+    """Return the mean `log_spectral_distance` of (generated, reference) pairs.
 
-        LSD = mean_t √( mean_f ( log₁₀ |S_ref|² - log₁₀ |S_gen|² )² )           [Gray & Markel 1976]
-
-    A gain of 10 is 2. Whole sounds are compared: `audioldm_eval` drops 1,120 samples of the
-    generated one, which fits its own vocoder only.
+    Whole sounds are compared: `audioldm_eval` drops 1,120 samples of the generated one, which fits
+    its own vocoder only.
     """
-    distances = [_lsd(*_cut(pair), n_fft, hop_length) for pair in pairs]
+    distances = [
+        log_spectral_distance(*_cut(pair), n_fft=n_fft, hop_length=hop_length) for pair in pairs
+    ]
     return mean_score(
         "LSD",
         np.array(distances),
@@ -84,9 +84,28 @@ def _tensors(pair: tuple[Samples, Samples]) -> tuple[torch.Tensor, torch.Tensor]
     return torch.from_numpy(made.copy())[None], torch.from_numpy(real.copy())[None]
 
 
-def _lsd(made: Samples, real: Samples, n_fft: int, hop_length: int) -> float:
+def log_spectral_distance(
+    made: Samples,
+    real: Samples,
+    *,
+    n_fft: int = 2048,
+    hop_length: int = 512,
+    frequencies: Bool[torch.Tensor, "K"] | None = None,
+) -> float:
+    """Return the log-spectral distance of two sounds of equal length, in decades of power.
+
+        LSD = mean_t √( mean_f ( log₁₀ |S_ref|² - log₁₀ |S_gen|² )² )           [Gray & Markel 1976]
+
+    A gain of 10 is 2.
+
+    Args:
+        made, real: at the same rate, n_fft samples or longer.
+        n_fft, hop_length: of the spectra, in samples.
+        frequencies: which of the n_fft/2 + 1 are compared; None compares all.
+    """
     difference = _log_power(real, n_fft, hop_length) - _log_power(made, n_fft, hop_length)
-    return float(difference.square().mean(dim=0).sqrt().mean())
+    chosen = difference if frequencies is None else difference[frequencies]  # (K, T)
+    return float(chosen.square().mean(dim=0).sqrt().mean())
 
 
 def _log_power(waveform: Samples, n_fft: int, hop_length: int) -> torch.Tensor:

@@ -1,65 +1,87 @@
-"""Finished runs → one model folder that everything loads."""
+"""A finished run of diffusion training → a model folder that everything loads."""
 
-import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
-
-from safetensors.torch import load_file, save_file
+from typing import TypeVar
 
 from latentfoley.checkpoints import layout
+from latentfoley.checkpoints.adapter import read_adapter
 from latentfoley.checkpoints.json_files import read_json
-from latentfoley.checkpoints.tensors import as_half
-from latentfoley.errors import RecipeError
+from latentfoley.checkpoints.parts import Parts, write_folder
+from latentfoley.checkpoints.tensors import Stored, as_half
+from latentfoley.errors import RecipeError, nearest_files
+from latentfoley.training.diffusion import RECIPE
+from latentfoley.training.diffusion_recipe import DiffusionRecipe
+from latentfoley.training.origin import open_origin
 
-PARTS = {
-    "clap": ("text_encoder", "tokenizer", "audio_encoder", "feature_extractor"),
-    "vae": ("vae",),
-    "vocoder": ("vocoder",),
-    "diffusion": ("unet", "scheduler"),
-}
+C = TypeVar("C")
 
 
-def export_model(runs: Path, out: Path, *, half: bool, phase_iterations: int = 0) -> int:
-    """Copy each run's exported parts into `out`, with index and schedule; return its bytes.
+def export_model(run: Path, out: Path, *, half: bool = False) -> int:
+    """Write a run's denoiser with all that it was trained for, adapters merged; return the bytes.
 
-    Everything is put together aside and moved at the end: `out` is whole or absent.
+    Args:
+        run: the folder of a run that `latentfoley train diffusion` has finished.
+        out: a model folder to write.
+        half: store fp16; loading returns to fp32.
 
     Raises:
-        RecipeError: `out` exists already, or a run has not finished.
+        RecipeError: the run has not finished.
+        ModelError: `out` exists already, or a part of the model is not there any more.
     """
+    made = _finished(run)
+    recipe = DiffusionRecipe.parse(read_json(made / RECIPE), where=str(made / RECIPE))
+    parts = open_origin(recipe)
+    if recipe.lora is None:
+        unet = layout.open_unet(made / "unet")
+    else:
+        unet = read_adapter(made / "adapter").merge(parts.unet)
+    parts = replace(parts, unet=unet)
+    return write_folder(_halved(parts) if half else parts, out)
+
+
+def export_adapter(run: Path, out: Path) -> int:
+    """Copy the adapter of a run in peft's form; return the bytes.
+
+    Raises:
+        RecipeError: the run has not finished, trained no adapter, or `out` exists already.
+    """
+    adapter = _finished(run) / "adapter"
+    if not adapter.is_dir():
+        raise RecipeError(f"{run} trained all weights and holds no adapter: export it without")
     if out.exists():
         raise RecipeError(f"{out} exists already; give the name of a new folder")
-    sources = [(run, runs / run / "model" / part) for run, parts in PARTS.items() for part in parts]
-    for run, source in sources:
-        if not source.is_dir():
-            raise RecipeError(f"{source} is missing: has `latentfoley train {run}` finished?")
     aside = out.with_name(out.name + ".tmp")
     shutil.rmtree(aside, ignore_errors=True)
-    for _, source in sources:
-        shutil.copytree(source, aside / source.name)
-    layout.write_description(aside, layout.Description(phase_iterations=phase_iterations))
-    layout.write_index(aside, _tokenizer_class(aside))
-    _compact(aside / "tokenizer" / "tokenizer.json")
-    if half:
-        _halve(aside)
+    shutil.copytree(adapter, aside)
     aside.replace(out)
-    return sum(file.stat().st_size for file in out.glob("**/*") if file.is_file())
+    return sum(file.stat().st_size for file in out.iterdir())
 
 
-def _tokenizer_class(folder: Path) -> str:
-    values = read_json(folder / "tokenizer" / "tokenizer_config.json")
-    return str(values["tokenizer_class"])
+def _finished(run: Path) -> Path:
+    """Return the folder of what a run has made."""
+    made = run / "model"
+    if not (made / RECIPE).is_file():
+        hint = nearest_files(run) if not run.exists() else ""
+        raise RecipeError(
+            f"{made / RECIPE} is missing: give the folder of a finished run of `latentfoley train "
+            f"diffusion`.{hint}"
+        )
+    return made
 
 
-def _compact(path: Path) -> None:
-    """Rewrite the tokenizer's JSON without indentation, which is a third of its size."""
-    if path.is_file():
-        values = json.loads(path.read_text(encoding="utf-8"))
-        text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-        path.write_text(text, encoding="utf-8")
+def _halved(parts: Parts) -> Parts:
+    """Return a model with every weight in fp16."""
+    return replace(
+        parts,
+        unet=_half(parts.unet),
+        vae=_half(parts.vae),
+        vocoder=_half(parts.vocoder),
+        text=_half(parts.text),
+        audio=parts.audio and _half(parts.audio),
+    )
 
 
-def _halve(folder: Path) -> None:
-    """Rewrite every weight file in fp16; configs stay, loading returns to fp32."""
-    for file in folder.glob("*/*.safetensors"):
-        save_file(as_half(load_file(file)), file, metadata={"format": "pt"})
+def _half(stored: Stored[C]) -> Stored[C]:
+    return replace(stored, weights=as_half(stored.weights))

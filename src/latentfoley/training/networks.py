@@ -24,14 +24,13 @@ def prepare(task: Task, run: RunRecipe) -> None:
     Raises:
         RecipeError: there is nothing to compile with, or no block to compute twice.
     """
-    trained = [m for m in task.modules.values() if any(p.requires_grad for p in m.parameters())]
-    if run.activation_checkpointing and not sum(map(compute_twice, trained)):
+    if run.activation_checkpointing and not sum(map(compute_twice, task.networks)):
         raise RecipeError(
             f"run.activation_checkpointing: {task.kind} has no blocks for it; leave it out"
         )
     if run.compile:
         _require_compiler(task.device)
-        for module in trained:
+        for module in task.networks:
             for part in (module.encoder, module.decoder) if isinstance(module, Vae) else (module,):
                 part.compile()
 

@@ -45,6 +45,11 @@ class Task(ABC):
     optimizers: dict[str, torch.optim.Optimizer]
 
     @property
+    def networks(self) -> list[nn.Module]:
+        """What is called in a step and asks for gradients: may be compiled, or computed twice."""
+        return [m for m in self.modules.values() if any(p.requires_grad for p in m.parameters())]
+
+    @property
     @abstractmethod
     def data_size(self) -> dict[str, float]: ...
 

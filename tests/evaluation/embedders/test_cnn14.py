@@ -124,7 +124,10 @@ def test_the_forward_pass_is_the_published_one(monkeypatch):
 class TestFiles:
     def test_a_published_file_loads(self, tmp_path):
         embedder = find_embedder(f"cnn14-16k={published_file(tmp_path / 'a.pth', cnn14.MEL_16K)}")
-        features = embedder.embed(noise(0.5))
+        features, _, longer = heard = embedder.embed([noise(0.5), noise(0.6), noise(0.5, seed=1)])
+        (alone,) = embedder.embed([noise(0.5, seed=1)])
+        assert longer.logits == pytest.approx(alone.logits, abs=1e-5)
+        assert len(heard) == 3
         assert features.windows.shape == (1, 2048)
         assert features.logits.shape == (527,)
 

@@ -74,7 +74,8 @@ class TestFiles:
         torch.save({k: torch.zeros(1).expand(s) for k, s in PUBLISHED.items()}, tmp_path / "v.pth")
         embedder = find_embedder(f"vggish={tmp_path / 'v.pth'}")
         assert embedder.pooled
-        assert embedder.embed(noise(2.0)).windows.shape == (2, 128)
+        heard = embedder.embed([noise(2.0), noise(1.0)])
+        assert [features.windows.shape for features in heard] == [(2, 128), (1, 128)]
 
     def test_a_missing_tensor_is_named(self, tmp_path):
         state = {

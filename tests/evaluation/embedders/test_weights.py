@@ -9,7 +9,8 @@ NAMES = ["cnn14-16k", "cnn14-32k", "vggish"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_must_be_given(name):
+def test_they_must_be_given(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(InputError, match="nothing is downloaded"):
         find_embedder(name)
 

@@ -1,14 +1,15 @@
 """Sound → features: the ears of a score. One protocol, three built in, more by entry points.
 
 A package adds its own under the entry-point group `latentfoley.embedders`: a function that takes
-the path after "=" (None without one) and returns an `Embedder`. Nothing is ever downloaded.
+the path after "=" (None without one) and returns an `Embedder`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -55,8 +56,11 @@ class Embedder(Protocol):
     def classes(self) -> str:
         """What the logits stand for, for tables; "" where there are none."""
 
-    def embed(self, waveform: Float32[np.ndarray, "N"]) -> Features:
-        """Return the features of a sound read by `reading`."""
+    def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:
+        """Return the features of sounds read by `reading`, each as if it were alone.
+
+        Called from several threads at once.
+        """
 
 
 class TextEmbedder(Embedder, Protocol):
@@ -66,24 +70,52 @@ class TextEmbedder(Embedder, Protocol):
         """Return one row per text."""
 
 
-Factory = Callable[[Path | None], Embedder]
+Factory = Callable[[Any], Embedder]
+"""Takes the path after "=", None without one."""
 
 
 def find_embedder(spec: str) -> Embedder:
     """Return the embedder that "NAME" or "NAME=PATH" stands for.
 
+    NAME may also be "module:function", a factory that is imported as Python would.
+
     Built in: `clap` (PATH is a model folder; the embedded `tiny` without one), `cnn14-16k`,
-    `cnn14-32k` and `vggish` (PATH is the published weight file).
+    `cnn14-32k` and `vggish` (PATH is the published weight file; without one, the downloaded one).
 
     Raises:
         InputError: no embedder of that name, or one that needs a path and got none.
         ModelError: the path does not hold its weights.
     """
+    factory, path = require_embedder(spec)
+    return factory(path)
+
+
+def require_embedder(spec: str) -> tuple[Factory, Path | None]:
+    """Return what makes an embedder and from which path, without making it.
+
+    Raises:
+        InputError: as `find_embedder`.
+    """
+    from latentfoley.evaluation.embedders import published
+
     name, _, path = spec.partition("=")
+    if ":" in name:
+        return _imported(name), Path(path).expanduser() if path else None
     factories = _factories()
     if name not in factories:
         raise InputError(f"there is no embedder '{name}'; {nearest(name, factories)}")
-    return factories[name](Path(path).expanduser() if path else None)
+    return factories[name], published.find(name, path)
+
+
+def _imported(name: str) -> Factory:
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(import_module(module), function, None)
+    except ImportError as error:
+        raise InputError(f"the embedder's module '{module}' cannot be imported: {error}") from None
+    if found is None:
+        raise InputError(f"there is no '{function}' in {module}")
+    return cast(Factory, found)
 
 
 def _factories() -> dict[str, Factory]:

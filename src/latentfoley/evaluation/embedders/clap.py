@@ -5,6 +5,7 @@ over a temperature, so that KL and IS can be computed offline. They compare runs
 they are no PANNs and belong in no table beside them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,10 +14,13 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64
 
+from latentfoley.checkpoints import towers
+from latentfoley.checkpoints.layout import read_front_end
 from latentfoley.clap import AudioTower, TextTower
+from latentfoley.errors import ModelError, nearest_files
 from latentfoley.evaluation.embedders import Features
 from latentfoley.evaluation.reading import Reading
-from latentfoley.loading import find_folder
+from latentfoley.loading import RESOURCES
 
 CLASSES = (
     "a dog barking", "a rooster crowing", "rain", "sea waves", "a crackling fire",
@@ -42,10 +46,10 @@ class ClapEmbedder:
         """Rules of reading: ours, at the rate of the tower, which repeats short sounds."""
         return Reading(sample_rate=self.audio.front_end.sample_rate)
 
-    def embed(self, waveform: Float32[np.ndarray, "N"]) -> Features:
-        """Return one unit row, and the zero-shot logits."""
-        E = self.audio.embed(waveform, self.audio.front_end.sample_rate).double().cpu().numpy()
-        return Features(E[None], self.class_texts @ E / TEMPERATURE)
+    def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:
+        """Return one unit row, and the zero-shot logits, per sound."""
+        rows = self.audio.embed_all(waveforms).double().cpu().numpy()
+        return [Features(E[None], self.class_texts @ E / TEMPERATURE) for E in rows]
 
     def embed_texts(self, texts: list[str]) -> Float64[np.ndarray, "B D"]:
         """Return one unit row per text."""
@@ -53,11 +57,34 @@ class ClapEmbedder:
 
 
 def load(path: Path | None) -> ClapEmbedder:
-    """Return the CLAP of a model folder, of `tiny` where there is no path."""
-    folder = find_folder("tiny" if path is None else str(path))
-    audio, text = AudioTower.load(folder), TextTower.load(folder)
-    name = f"clap ({'tiny' if path is None else path.name})"
+    """Return the CLAP of a model folder or of a `ClapModel` folder; of `tiny` without a path.
+
+    Raises:
+        ModelError: there is no such folder, or it holds no audio tower.
+    """
+    folder = RESOURCES / "tiny" if path is None else path
+    if not folder.is_dir():
+        raise ModelError(f"there is no folder '{folder}' with a CLAP.{nearest_files(folder)}")
+    audio, text = _towers(folder)
+    name = f"clap ({'tiny' if path is None else _name(folder)})"
     return ClapEmbedder(name, _hash(folder), audio, text, _rows(text, list(CLASSES)))
+
+
+def _towers(folder: Path) -> tuple[AudioTower, TextTower]:
+    """Return both towers; transformers keeps them in one file, we in a folder each."""
+    if (folder / "model_index.json").is_file():
+        return AudioTower.load(folder), TextTower.load(folder)
+    audio, text = towers.open_both(folder)
+    return (
+        AudioTower(audio.fill(towers.audio_network), read_front_end(folder)),
+        TextTower(text.fill(towers.text_network), towers.read_tokenizer(folder)),
+    )
+
+
+def _name(folder: Path) -> str:
+    """Return a folder's name; the cache of the hub calls folders by their commit."""
+    owner = folder.parents[1].name if folder.parent.name == "snapshots" else ""
+    return owner.removeprefix("models--").replace("--", "/") or folder.name
 
 
 @torch.no_grad()
@@ -68,8 +95,10 @@ def _rows(text: TextTower, texts: list[str]) -> Float64[np.ndarray, "B D"]:
 def _hash(folder: Path) -> str:
     """Return a hash of both towers, their front end, the tokenizer and the class names."""
     digest = sha256(repr((CLASSES, TEMPERATURE)).encode())
-    for part in ("audio_encoder", "feature_extractor", "text_encoder", "tokenizer"):
-        for file in sorted((folder / part).glob("*")):
-            digest.update(f"{part}/{file.name}".encode())
-            digest.update(file.read_bytes())
+    parts = ("audio_encoder", "feature_extractor", "text_encoder", "tokenizer")
+    whole = (folder / "model_index.json").is_file()
+    files = [file for part in parts for file in sorted((folder / part).glob("*"))]
+    for file in files if whole else sorted(path for path in folder.glob("*") if path.is_file()):
+        digest.update(file.relative_to(folder).as_posix().encode())
+        digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -9,6 +9,7 @@ The files also hold the STFT as convolutions and the mel filters. Both are compu
 filters in the file are compared with ours, which tells the 16 kHz file from the 32 kHz one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +101,15 @@ class Cnn14Embedder:
         return Reading(sample_rate=rate, min_samples=round(_MIN_S * rate))
 
     @torch.no_grad()
-    def embed(self, waveform: Float32[np.ndarray, "N"]) -> Features:
-        """Return one row of 2048 features, and the logits."""
-        features, logits = self.network(log_mel(torch.from_numpy(waveform)[None], self.mel))
-        return Features(features.double().numpy(), logits[0].double().numpy())
+    def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:
+        """Return one row of 2048 features, and the logits, per sound."""
+        found: dict[int, Features] = {}
+        for length in {len(waveform) for waveform in waveforms}:  # zeros would be heard
+            same = [k for k, waveform in enumerate(waveforms) if len(waveform) == length]
+            mels = [log_mel(torch.from_numpy(waveforms[k])[None], self.mel) for k in same]
+            features, logits = (out.double().numpy() for out in self.network(torch.cat(mels)))
+            found |= {k: Features(features[[i]], logits[i]) for i, k in enumerate(same)}
+        return [found[k] for k in range(len(waveforms))]
 
 
 def log_mel(waveform: Float[Tensor, "B N"], mel: MelConfig) -> Float[Tensor, "B 1 T F"]:
@@ -112,18 +118,18 @@ def log_mel(waveform: Float[Tensor, "B N"], mel: MelConfig) -> Float[Tensor, "B 
     return 10 * power.clamp(min=_FLOOR).log10().transpose(1, 2).unsqueeze(1)  # (B, 1, T, F)
 
 
-def load_16k(path: Path | None) -> Cnn14Embedder:
+def load_16k(path: Path) -> Cnn14Embedder:
     """Return CNN14 at 16 kHz from `Cnn14_16k_mAP=0.438.pth`."""
-    return _load(path, "cnn14-16k", "Cnn14_16k_mAP=0.438.pth", MEL_16K)
+    return _load(path, "cnn14-16k", MEL_16K)
 
 
-def load_32k(path: Path | None) -> Cnn14Embedder:
+def load_32k(path: Path) -> Cnn14Embedder:
     """Return CNN14 at 32 kHz from `Cnn14_mAP=0.431.pth`."""
-    return _load(path, "cnn14-32k", "Cnn14_mAP=0.431.pth", MEL_32K)
+    return _load(path, "cnn14-32k", MEL_32K)
 
 
-def _load(path: Path | None, name: str, published_as: str, mel: MelConfig) -> Cnn14Embedder:
-    tensors, digest = read_weights(path, name, published_as)
+def _load(path: Path, name: str, mel: MelConfig) -> Cnn14Embedder:
+    tensors, digest = read_weights(path, name)
     _require_front_end(tensors, mel, path)
     network = Cnn14()
     inner = {k: v for k, v in tensors.items() if not k.startswith(FRONT_END_KEYS)}
@@ -131,7 +137,7 @@ def _load(path: Path | None, name: str, published_as: str, mel: MelConfig) -> Cn
     return Cnn14Embedder(name, digest, network.eval(), mel)
 
 
-def _require_front_end(tensors: dict[str, Tensor], mel: MelConfig, path: Path | None) -> None:
+def _require_front_end(tensors: dict[str, Tensor], mel: MelConfig, path: Path) -> None:
     """Check that a file was trained on the mel that is computed here.
 
     Raises:

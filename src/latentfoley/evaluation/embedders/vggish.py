@@ -9,6 +9,7 @@ magnitudes, 64 triangles on the HTK mel scale from 125 to 7500 Hz that are strai
 normalised, ln(x + 0.01).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ SAMPLE_RATE, N_FEATURES = 16_000, 128
 N_FRAMES, N_MELS = 96, 64  # of a patch
 _FRAME, _HOP, _N_FFT = 400, 160, 512
 _LOW_HZ, _HIGH_HZ, _OFFSET = 125.0, 7500.0, 0.01
+_AT_ONCE = 64  # patches: bounds memory
 MIN_SAMPLES = _FRAME + (N_FRAMES - 1) * _HOP  # one patch
 
 
@@ -74,9 +76,12 @@ class VggishEmbedder:
         return Reading(sample_rate=SAMPLE_RATE, min_samples=MIN_SAMPLES)
 
     @torch.no_grad()
-    def embed(self, waveform: Float32[np.ndarray, "N"]) -> Features:
-        """Return one row per whole patch; the rest of the clip is dropped."""
-        return Features(self.network(patches(torch.from_numpy(waveform))).double().numpy())
+    def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:
+        """Return one row per whole patch of each sound; the rest of a sound is dropped."""
+        cut = [patches(torch.from_numpy(waveform)) for waveform in waveforms]
+        rows = torch.cat([self.network(some) for some in torch.cat(cut).split(_AT_ONCE)])
+        parts = rows.double().split([len(some) for some in cut])
+        return [Features(part.numpy()) for part in parts]
 
 
 def patches(waveform: Float[Tensor, "N"]) -> Float[Tensor, "W 1 96 64"]:
@@ -102,9 +107,9 @@ def filters() -> Float[Tensor, "257 64"]:
     return triangles
 
 
-def load(path: Path | None) -> VggishEmbedder:
+def load(path: Path) -> VggishEmbedder:
     """Return VGGish from the published torch file."""
-    tensors, digest = read_weights(path, "vggish", "vggish-10086976.pth")
+    tensors, digest = read_weights(path, "vggish")
     network = Vggish()
     load_into(network, tensors, path)
     return VggishEmbedder(digest, network.eval())

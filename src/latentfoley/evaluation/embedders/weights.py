@@ -1,41 +1,47 @@
 """Published weight files → state dictionaries, without running what is in them."""
 
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy._core import multiarray
 from torch import Tensor, nn
 
-from latentfoley.errors import InputError, ModelError, nearest_files
+from latentfoley.checkpoints.tensors import hash_file
+from latentfoley.errors import ModelError, nearest_files
+from latentfoley.evaluation.embedders.published import require_published
+
+# The published file of CNN14 at 16 kHz also holds the state of its sampler, an array of integers.
+# These names rebuild arrays and run nothing; older files call the module without the underscore.
+_ARRAYS: list[Any] = [
+    multiarray._reconstruct,
+    (multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
+    np.ndarray,
+    np.dtype,
+    np.dtypes.Int64DType,
+]
 
 
-def read_weights(path: Path | None, name: str, published_as: str) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors of a `.pth` file and the SHA-256 of its bytes.
-
-    Args:
-        path: where it lies.
-        name: of the embedder, for errors.
-        published_as: the name the file is published under, for errors.
+def read_weights(path: Path, name: str) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors of the `.pth` file of an embedder, and the SHA-256 of its bytes.
 
     Raises:
-        InputError: no path.
-        ModelError: there is no such file, it holds more than tensors, or it is not one of torch's.
+        ModelError: there is no such file, it holds more than tensors and arrays, it is not one of
+            torch's, or it lies among the downloads and is not what was downloaded.
     """
-    if path is None:
-        raise InputError(
-            f"the embedder '{name}' needs its weights: {name}=PATH, where PATH is the published "
-            f"file {published_as}; nothing is downloaded here"
-        )
     if not path.is_file():
         raise ModelError(f"there is no weight file '{path}'.{nearest_files(path)}")
+    digest = hash_file(path)
+    require_published(name, path, digest)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_ARRAYS):
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch lets through whatever its reader raises
         reason = str(error).partition("\n")[0]
         raise ModelError(f"'{path}' cannot be read as weights: {reason}") from None
-    return _tensors(found, path), sha256(path.read_bytes()).hexdigest()
+    return _tensors(found, path), digest
 
 
 def load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path | None) -> None:

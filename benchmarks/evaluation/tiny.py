@@ -1,0 +1,151 @@
+"""The embedded model under `latentfoley evaluate`, on recordings kept out of its training.
+
+    python benchmarks/evaluation/tiny.py --data ../shared/data
+
+Three sets are compared with the held-out ESC-10 recordings: real recordings of the training set, as
+many as are generated (what a perfect model of the training set could reach: the floor); the
+held-out recordings through VAE and vocoder (the ceiling of this model's sound); and clips generated
+from prompts that are no training caption. Writes `benchmarks/evaluation/tiny.json`.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tiny"))  # the other benchmarks are scripts
+sys.path.insert(0, str(Path(__file__).parent))
+
+from recognise import resynthesise
+
+import latentfoley
+from latentfoley.audio import read_audio, write_audio
+from latentfoley.data.manifest import Entry, read_manifest
+from latentfoley.evaluation.captions import Caption
+from latentfoley.evaluation.clips import Clip, ClipSet
+from latentfoley.evaluation.evaluate import Evaluation, evaluate
+from latentfoley.evaluation.making import make_clips
+from latentfoley.evaluation.sections import Settings
+
+HERE = Path(__file__).parent
+PER_CLASS = 20  # generated clips, two for each prompt; and real ones of the floor
+SEED = 2026
+PROMPTS = HERE.parent / "tiny" / "prompts.toml"
+
+
+def recordings(entries: list[Entry], data: Path, split: str) -> list[Clip]:
+    """Return the ESC-10 recordings of a split, each with its first caption."""
+    return [
+        Clip(Path(entry.path).with_suffix("").as_posix(), data / entry.path, entry.captions[0])
+        for entry in sorted(entries, key=lambda entry: entry.path)
+        if entry.split == split and entry.path.startswith("esc10/")
+    ]
+
+
+def drawn(clips: list[Clip]) -> list[Clip]:
+    """Return as many recordings of each class as are generated."""
+    rng = np.random.default_rng(SEED)
+    by_class: dict[str, list[Clip]] = {}
+    for clip in clips:
+        by_class.setdefault(Path(clip.key).parent.name, []).append(clip)
+    chosen = [
+        some[k]
+        for some in by_class.values()
+        for k in sorted(rng.permutation(len(some))[:PER_CLASS])
+    ]
+    return sorted(chosen, key=lambda clip: clip.key)
+
+
+def reconstructed(model: latentfoley.Model, clips: list[Clip], folder: Path) -> list[Clip]:
+    """Write the recordings as they come out of VAE and vocoder."""
+    rate = model.config.mel.sample_rate
+    made = []
+    for clip in clips:
+        path = folder / f"{clip.key}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        waveform = read_audio(clip.path, sample_rate=rate).waveform
+        write_audio(path, resynthesise(model, waveform), rate, provenance=None)
+        made.append(Clip(clip.key, path, clip.caption))
+    return made
+
+
+def wishes() -> list[Caption]:
+    """Return two clips for each of the ten prompts of each class."""
+    prompts = tomllib.loads(PROMPTS.read_text(encoding="utf-8"))
+    return [
+        Caption(f"{label}/{k:02d}-{copy}", text)
+        for label, texts in prompts.items()
+        for k, text in enumerate(texts)
+        for copy in range(PER_CLASS // len(texts))
+    ]
+
+
+def figures(evaluation: Evaluation) -> dict[str, Any]:
+    """Return every score with its interval and n, by embedder."""
+    return {
+        "n": evaluation.n_generated,
+        "n_reference": evaluation.n_reference,
+        "warnings": list(evaluation.warnings),
+        "scores": {
+            section.embedder or "levels": {
+                score.name: {
+                    "value": round(score.value, 6),
+                    "interval_95": score.interval and [round(end, 6) for end in score.interval],
+                    "n": score.n,
+                }
+                for score in section.scores
+            }
+            for section in evaluation.sections
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--manifest", type=Path, default=Path("runs/tiny/manifest.jsonl"))
+    parser.add_argument("--classifier", type=Path, default=Path("build/classifier.safetensors"))
+    parser.add_argument("--clips", type=Path, default=Path("out/evaluate"))
+    parser.add_argument("--out", type=Path, default=HERE / "tiny.json")
+    arguments = parser.parse_args()
+
+    model = latentfoley.load("tiny")
+    entries = read_manifest(arguments.manifest)
+    seen = recordings(entries, arguments.data, "train")
+    held_out = recordings(entries, arguments.data, "valid")
+    reference = ClipSet(arguments.data / "esc10", tuple(held_out))
+    settings = Settings(
+        embedders=("clap", f"classifier_ears:load={arguments.classifier}"),
+        training=ClipSet(arguments.data / "esc10", tuple(seen)),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        sides = {
+            "real recordings": ClipSet(arguments.data, tuple(drawn(seen))),
+            "held-out recordings through VAE and vocoder": ClipSet(
+                Path(folder), tuple(reconstructed(model, held_out, Path(folder)))
+            ),
+            "generated from texts": make_clips(
+                model, wishes(), arguments.clips, seed=SEED,
+                progress=lambda done, total: print(f"\r{done} of {total}", end="", flush=True),
+            ),
+        }  # fmt: skip
+        of_side = {"real recordings": replace(settings, training=None)}  # copies of themselves
+        report: dict[str, Any] = {
+            name: figures(evaluate(side, reference, of_side.get(name, settings)))
+            for name, side in sides.items()
+        }
+    report["model_hash"] = model.weights_hash
+    report["settings"] = dict(sides["generated from texts"].about)
+    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    for name in sides:
+        print(name, json.dumps(report[name]["scores"], indent=1))
+
+
+if __name__ == "__main__":
+    main()

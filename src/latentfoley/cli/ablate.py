@@ -1,0 +1,41 @@
+"""`latentfoley ablate`: a recipe of cells → which of them differ."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latentfoley.cli.options import Debug
+from latentfoley.cli.output import progress_bar, resumable
+
+
+def ablate(
+    recipe: Annotated[Path, typer.Argument(help="TOML file: cells, prompts, metrics.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder of clips, features and reports.")
+    ],
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one per core.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many prompts, as many of each label.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Compare settings or models over the same prompts; the same command goes on after a stop."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from latentfoley.evaluation.ablation import report
+    from latentfoley.evaluation.ablation.recipe import AblationRecipe
+    from latentfoley.evaluation.ablation.run import ablate as run
+    from latentfoley.training.recipe import read_recipe
+
+    asked = read_recipe(recipe, AblationRecipe)
+    with progress_bar(quiet=False, name="generating") as progress, resumable():
+        ablation = run(asked, out, workers=workers, limit=limit, progress=progress)
+    for warning in ablation.warnings:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            f"[bold yellow]warning:[/] {escape(warning)}"
+        )
+    report.write_all(ablation, out)
+    Console().print(*report.tables(ablation))
+    typer.echo(f"written: {out}/results.json, table.md, plots.png and report.html")

@@ -1,0 +1,125 @@
+"""A recipe → its cells, and which of them are compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+from latentfoley.errors import RecipeError, nearest
+from latentfoley.evaluation.ablation.recipe import MODEL, AblationRecipe, Settings
+from latentfoley.request import GenerationRequest
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of settings.
+
+    Attributes:
+        label: what tells it from the other cells: "steps=25 sampler=ddim".
+        axes: the same as values.
+        models: one, or several that were trained alike from several seeds.
+        settings: options of `generate`, the shared ones included.
+    """
+
+    label: str
+    axes: Settings
+    models: tuple[str, ...]
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two cells to be compared, by their places; `against` is the baseline of the recipe."""
+
+    one: int
+    other: int
+    against: str = ""
+
+
+def make_cells(recipe: AblationRecipe) -> list[Cell]:
+    """Return every cell, in the order of the recipe.
+
+    Raises:
+        RecipeError: a setting out of range, a label without models, two cells alike, one cell.
+    """
+    points = _points(recipe)
+    axes = [name for name in points[0] if any(p[name] != points[0][name] for p in points)]
+    cells = [_cell(recipe, point, axes) for point in points]
+    labels = [cell.label for cell in cells]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise RecipeError(f"two cells are alike: {label or 'no axis has two values'}")
+    if len(cells) < 2:
+        raise RecipeError("there is one cell; an ablation compares two or more")
+    return cells
+
+
+def _points(recipe: AblationRecipe) -> list[Settings]:
+    """Return the settings of every cell, its model among them, all with the same names."""
+    models = {MODEL: tuple(recipe.models)}
+    if not recipe.cells:
+        grid = models | recipe.grid
+        rows = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    else:
+        rows = [{MODEL: label, **cell} for cell in recipe.cells for label in _labels(recipe, cell)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    defaults = {n: f.default for n, f in GenerationRequest.model_fields.items()} | recipe.sampling
+    return [{name: row.get(name, defaults.get(name)) for name in names} for row in rows]
+
+
+def _labels(recipe: AblationRecipe, cell: Settings) -> Sequence[str]:
+    label = cell.get(MODEL)
+    if label is None:
+        return tuple(recipe.models)
+    if label not in recipe.models:
+        raise RecipeError(
+            f"there is no model '{label}' in [models]; {nearest(label, recipe.models)}"
+        )
+    return (label,)
+
+
+def _cell(recipe: AblationRecipe, point: Settings, axes: Sequence[str]) -> Cell:
+    settings = recipe.sampling | {name: v for name, v in point.items() if name != MODEL}
+    GenerationRequest.build("a prompt", **settings)  # refuses what cannot be asked for
+    chosen = {name: point[name] for name in axes}
+    return Cell(_label(chosen), chosen, recipe.runs[point[MODEL]], settings)
+
+
+def _label(values: Settings) -> str:
+    return " ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in values.items()
+    )
+
+
+def make_pairs(cells: Sequence[Cell], baselines: Sequence[Settings]) -> list[Pair]:
+    """Return which cells are compared with which; see `AblationRecipe.baselines`.
+
+    Raises:
+        RecipeError: a baseline that names no axis or a value none of the cells has, or that leaves
+            a cell without a counterpart.
+    """
+    if not baselines:
+        return [Pair(b, a) for a, b in combinations(range(len(cells)), 2)]
+    pairs: dict[frozenset[int], Pair] = {}
+    for baseline in baselines:
+        _require_axes(cells, baseline)
+        for k, cell in enumerate(cells):
+            wanted = cell.axes | baseline
+            found = [j for j, other in enumerate(cells) if other.axes == wanted]
+            if not found:
+                raise RecipeError(f"the baseline {baseline} of the cell '{cell.label}' is no cell")
+            if found[0] != k:
+                pairs.setdefault(frozenset((k, found[0])), Pair(k, found[0], _label(baseline)))
+    return list(pairs.values())
+
+
+def _require_axes(cells: Sequence[Cell], baseline: Settings) -> None:
+    axes = cells[0].axes
+    for name, value in baseline.items():
+        if name not in axes:
+            raise RecipeError(
+                f"a baseline names '{name}', in which no cells differ; {nearest(name, axes)}"
+            )
+        values = dict.fromkeys(cell.axes[name] for cell in cells)
+        if value not in values:
+            raise RecipeError(f"no cell has {name} = {value!r}; {nearest(str(value), values)}")

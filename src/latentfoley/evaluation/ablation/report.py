@@ -1,0 +1,125 @@
+"""An ablation as tables for the terminal and in Markdown, as JSON, and as files in a folder."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latentfoley.encoding import write_atomically
+from latentfoley.evaluation.ablation.results import Ablation, CellValue, Difference, Result
+from latentfoley.evaluation.report import number, write
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
+Row = list[str]
+
+
+def write_all(ablation: Ablation, folder: Path) -> None:
+    """Write `results.json`, `table.md`, `plots.png` and `report.html`.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    from latentfoley.evaluation.ablation.page import page
+    from latentfoley.evaluation.ablation.plots import plot
+
+    picture = plot(ablation)
+    write(folder / "results.json", json.dumps(ablation.to_record(), indent=1) + "\n")
+    write(folder / "table.md", markdown(ablation))
+    write_atomically(folder / "plots.png", picture)
+    write(folder / "report.html", page(ablation, picture, folder))
+
+
+def tables(ablation: Ablation) -> list["Table"]:
+    """Return the tables for a terminal: every cell with its verdicts, else every comparison."""
+    made = []
+    for result in ablation.results:
+        made.append(_on_terminal(heading(result), value_rows(result)))
+        if not result.differences[0].against:
+            made.append(_on_terminal("", test_rows(result)))
+    return made
+
+
+def _on_terminal(title: str, rows: list[Row]) -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*map(escape, rows[0]), title=escape(title), title_justify="left")
+    for row in rows[1:]:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def markdown(ablation: Ablation) -> str:
+    """Return the values and the comparisons of every metric."""
+    parts = [f"{summary(ablation)}\n"]
+    for result in ablation.results:
+        parts += [f"## {heading(result)}\n", _table(value_rows(result)), _table(test_rows(result))]
+    return "\n".join(parts)
+
+
+def summary(ablation: Ablation) -> str:
+    """Return how much was compared, and how to read it."""
+    recipe = ablation.origin["recipe"]
+    real = f", {ablation.origin['n_reference']} real recordings" if recipe["reference"] else ""
+    return (
+        f"{len(ablation.cells)} cells of {ablation.n_clips} clips ({len(ablation.prompts)} "
+        f"prompts){real}. Intervals: 95 %, bootstrap over prompts ({recipe['resamples']} draws; "
+        f"shares Wilson). Verdicts: permutation of prompts ({recipe['permutations']} draws), "
+        "Holm's correction over the comparisons of a metric, 5 %."
+    )
+
+
+def heading(result: Result) -> str:
+    """Return the metric, who listened, its unit and which way is good."""
+    unit = f" ({result.unit})" if result.unit else ""
+    return f"{result.title}{unit} {_ARROWS[result.better]}".rstrip()
+
+
+def value_rows(result: Result) -> list[Row]:
+    """Return a head and a row per cell: value, interval, and the verdicts on it."""
+    questions = list(dict.fromkeys(one.against for one in result.differences if one.against))
+    rows = [["cell", "value", "95 %", *(f"against {question}" for question in questions)]]
+    for value in result.cells:
+        said = {one.against: one for one in result.differences if one.cell == value.cell}
+        verdicts = [_verdict(said.get(question)) for question in questions]
+        rows.append([value.cell, _value(value), _interval(value.interval), *verdicts])
+    return rows
+
+
+def test_rows(result: Result) -> list[Row]:
+    """Return a head and a row per comparison."""
+    runs = any(one.p_runs for one in result.differences)
+    head = ["cell", "against", "difference", "95 %", "p", "p (Holm)", "verdict"]
+    rows = [[*head, "p over training runs"] if runs else head]
+    for one in result.differences:
+        row = [
+            one.cell, one.baseline, f"{one.difference:+.3g}", _interval(one.interval),
+            number(one.p.value), number(one.p_holm), one.verdict,
+        ]  # fmt: skip
+        rows.append([*row, _over_runs(one)] if runs else row)
+    return rows
+
+
+def _over_runs(one: Difference) -> str:
+    return f"{one.p_runs.value:.2g} (≥ {one.p_runs.least:.2g})" if one.p_runs else ""
+
+
+def _verdict(one: Difference | None) -> str:
+    return f"{one.verdict} (p {one.p_holm:.2g})" if one else ""
+
+
+def _value(value: CellValue) -> str:
+    if len(value.per_model) == 1:
+        return number(value.value)
+    return f"{number(value.value)} ({', '.join(map(number, value.per_model))})"
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return " … ".join(number(end) for end in interval) if interval else "too few prompts"
+
+
+def _table(rows: list[Row]) -> str:
+    head, *body = (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
+    return "\n".join([head, "|" + " --- |" * len(rows[0]), *body, ""])

@@ -1,0 +1,140 @@
+"""A recipe → clips, features, values, tests: the order of an ablation."""
+
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentfoley import __version__
+from latentfoley.data.parallel import require_workers
+from latentfoley.evaluation.ablation.cells import Cell, Pair, make_cells, make_pairs
+from latentfoley.evaluation.ablation.ears import require_ears
+from latentfoley.evaluation.ablation.generation import Grid, identify, lay_out, make_missing
+from latentfoley.evaluation.ablation.listening import Listener
+from latentfoley.evaluation.ablation.metrics import METRICS
+from latentfoley.evaluation.ablation.observed import Draws
+from latentfoley.evaluation.ablation.prompts import Prompt, read_prompts
+from latentfoley.evaluation.ablation.recipe import AblationRecipe
+from latentfoley.evaluation.ablation.results import Ablation, Result, compare
+from latentfoley.evaluation.ablation.statistics import ALPHA
+from latentfoley.evaluation.cache import Cache
+from latentfoley.evaluation.clips import list_clips
+from latentfoley.evaluation.embedders import Embedder, find_embedder
+from latentfoley.evaluation.score import FEWEST_CLIPS
+from latentfoley.pipeline import Progress
+
+_SAMPLES = 3  # prompts that the page plays
+
+
+def ablate(
+    recipe: AblationRecipe,
+    folder: Path,
+    *,
+    workers: int | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Ablation:
+    """Make what is missing of every cell, listen to all, and test what differs.
+
+    Args:
+        recipe: what to compare.
+        folder: keeps the clips (`clips/`) and what was heard of them (`features/`), so that an
+            interrupted run goes on and another recipe shares what it can.
+        workers: processes that make clips and draw; None is one per core.
+        limit: in place of the recipe's.
+        progress: called with clips made and clips to make.
+
+    Raises:
+        RecipeError, InputError: the recipe does not hold together; said before anything is made.
+        ModelError, AudioFileError: a model or a recording that cannot be used.
+    """
+    n_workers = require_workers(workers)
+    cells = make_cells(recipe)
+    pairs = make_pairs(cells, recipe.baselines)
+    prompts = read_prompts(recipe.prompts, recipe.limit if limit is None else limit)
+    ears = [find_embedder(spec) for spec in recipe.embedders]
+    require_ears(recipe.metrics, ears, prompts)
+    reference = (recipe.reference, list_clips(recipe.reference)) if recipe.reference else None
+    grid = lay_out(recipe, cells, prompts, folder / "clips")
+    make_missing(grid, n_workers, progress)
+    draws = Draws(recipe.resamples, recipe.permutations)
+    listener = Listener(grid, prompts, reference, Cache(folder / "features"), draws)
+    results = _results(recipe, listener, ears, cells, pairs, n_workers)
+    return Ablation(
+        cells=tuple(cells),
+        prompts=tuple(prompts),
+        n_clips=sum(len(jobs) for jobs in grid[0]),
+        results=results,
+        warnings=tuple(_warnings(results, len(prompts))),
+        origin=_origin(recipe, cells, ears, len(reference[1]) if reference else 0),
+        samples=_samples(grid, prompts, folder),
+    )
+
+
+def _results(
+    recipe: AblationRecipe,
+    listener: Listener,
+    ears: Sequence[Embedder],
+    cells: Sequence[Cell],
+    pairs: Sequence[Pair],
+    workers: int,
+) -> tuple[Result, ...]:
+    """Return the results, metric by metric in the order of the recipe."""
+    heard = [("", name, seen) for name, seen in listener.levels(recipe.metrics)]
+    for ear in ears:
+        heard += [(ear.name, name, seen) for name, seen in listener.through(ear, recipe.metrics)]
+    heard.sort(key=lambda one: recipe.metrics.index(one[1]))
+    found = compare([seen for _, _, seen in heard], cells, pairs, workers)
+    return tuple(
+        Result(name, ear, METRICS[name].unit, METRICS[name].better, *values)
+        for (ear, name, _), values in zip(heard, found, strict=True)
+    )
+
+
+def _warnings(results: Sequence[Result], n_prompts: int) -> list[str]:
+    warnings = []
+    if n_prompts < FEWEST_CLIPS:
+        warnings.append(f"{n_prompts} prompts are too few to say anything about others")
+    for result in results[:1]:  # the least p depends on prompts and draws alone
+        least, n = max(one.p.least for one in result.differences), len(result.differences)
+        if least * n >= ALPHA:
+            warnings.append(
+                f"no difference can be shown: {n} comparisons of {n_prompts} prompts cannot give "
+                f"a corrected p below {least * n:.2g}; more prompts, fewer cells, more permutations"
+            )
+    return warnings
+
+
+def _origin(
+    recipe: AblationRecipe, cells: Sequence[Cell], ears: Sequence[Embedder], n_reference: int
+) -> dict[str, Any]:
+    models = dict.fromkeys(chain.from_iterable(cell.models for cell in cells))
+    return {
+        "latentfoley": __version__,
+        "torch": torch.__version__,
+        "recipe": recipe.model_dump(mode="json"),
+        "models": {model: identify(model) for model in models},
+        "embedders": [
+            {"name": ear.name, "weights_hash": ear.weights_hash, "reading": ear.reading.rules}
+            for ear in ears
+        ],
+        "n_reference": n_reference,
+    }
+
+
+def _samples(
+    grid: Grid, prompts: Sequence[Prompt], folder: Path
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return a few prompts, evenly spread, each with its first clip in every cell."""
+    n = min(_SAMPLES, len(prompts))
+    chosen = [len(prompts) * (2 * k + 1) // (2 * n) for k in range(n)]
+    each = len(grid[0][0]) // len(prompts)
+    return tuple(
+        (
+            prompts[p].text,
+            tuple(cell[0][p * each].path.relative_to(folder).as_posix() for cell in grid),
+        )
+        for p in chosen
+    )

@@ -1,0 +1,96 @@
+"""The TOML of `latentfoley train diffusion`.
+
+Either `start` names a model to train on, and everything comes from it; or `model`, `vae`, `clap`
+and `vocoder` say what a new one is put together from.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from latentfoley.config import Config, MelConfig, ScheduleConfig, UnetConfig
+from latentfoley.training.recipe import RunRecipe
+
+# E enters through `class_embedding` and, inside every residual block, through `time_emb_proj`.
+LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "class_embedding", "time_emb_proj")
+
+_NEW = ("model", "vae", "clap", "vocoder")
+_OF_NEW = (*_NEW, "mel", "schedule", "phase_iterations", "licence")
+
+
+class LatentsRecipe(Config):
+    """What to train on: a folder that `latentfoley data encode` has written."""
+
+    latents: Path
+
+
+class LoraRecipe(Config):
+    """Train adapters of low rank beside these layers, and leave the weights as they are."""
+
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=8.0, gt=0)
+    # Names of linear layers, or their last parts.
+    targets: tuple[str, ...] = Field(default=LORA_TARGETS, min_length=1)
+
+
+class DiffusionRecipe(Config):
+    """See the module."""
+
+    run: RunRecipe
+    data: LatentsRecipe
+    # A model to train on: whatever `latentfoley.load` takes, if it has CLAP's audio tower.
+    start: str | None = None
+    lora: LoraRecipe | None = None
+    # A new model: the denoiser, and the folders (or names of models) with all that stays as it is.
+    model: UnetConfig | None = None
+    vae: str | None = None
+    clap: str | None = None
+    vocoder: str | None = None
+    mel: MelConfig | None = None
+    schedule: ScheduleConfig | None = None
+    phase_iterations: int | None = Field(default=None, ge=0, le=1000)
+    licence: str | None = None
+    # Whose embedding the denoiser is shown: the sound's (the paper's way), that of one of its
+    # captions, or the latter for a share of the clips. The authors' published trainer has 0.69.
+    conditioning: Literal["audio", "text", "mixed"] = "audio"
+    text_share: float | None = Field(default=None, gt=0, lt=1)
+    # Length of the random vector added to each sound's unit E, which stands for the gap between it
+    # and the embedding of a text about it; see docs/decisions/0007.
+    embedding_noise: float = Field(default=0.0, ge=0)
+    unconditional_probability: float = Field(default=0.1, ge=0, lt=1)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    # Min-SNR weighting (Hang et al. 2023): min(SNR, γ) / SNR for ε; 0 is the plain loss.
+    min_snr_gamma: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _require_one_origin(self) -> Self:
+        if self.start is None:
+            missing = [name for name in _NEW if getattr(self, name) is None]
+            if missing:
+                raise ValueError(
+                    f"give 'start' (a model to train on), or {', '.join(_NEW)} to make a new one; "
+                    f"missing of these: {', '.join(missing)}"
+                )
+            if self.lora is not None:
+                raise ValueError("[lora] adapts a trained model: give 'start', or leave it out")
+        elif extra := [name for name in _OF_NEW if getattr(self, name) is not None]:
+            raise ValueError(
+                f"'start' brings its own {', '.join(extra)}: leave that out, or leave out 'start' "
+                "to make a new model"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _require_share(self) -> Self:
+        if (self.conditioning == "mixed") != (self.text_share is not None):
+            raise ValueError(
+                f"conditioning is '{self.conditioning}' and text_share {self.text_share}; "
+                "'mixed' needs a text_share between 0 and 1, the others take none"
+            )
+        return self
+
+    @property
+    def share_of_text(self) -> float:
+        """How many of the clips are shown by their caption, from 0 to 1."""
+        return {"audio": 0.0, "text": 1.0}.get(self.conditioning, self.text_share or 0.0)

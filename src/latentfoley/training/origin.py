@@ -1,0 +1,69 @@
+"""Recipe → the model that a run of diffusion training stands on, opened but not yet read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from latentfoley.checkpoints import layout, towers
+from latentfoley.checkpoints.compat import Choice
+from latentfoley.checkpoints.describe import licence
+from latentfoley.checkpoints.parts import Parts
+from latentfoley.checkpoints.tensors import Stored, hash_weights
+from latentfoley.config import MelConfig, ScheduleConfig, UnetConfig
+from latentfoley.loading import find_folder, open_model, require_fit
+from latentfoley.training.diffusion_recipe import DiffusionRecipe
+from latentfoley.training.first_weights import new_unet
+
+
+def open_origin(recipe: DiffusionRecipe) -> Parts:
+    """Open the model a recipe starts from, or what it puts a new one together from.
+
+    The denoiser is as it is before the first step.
+
+    Raises:
+        ModelError: a model or part is not there, or they do not fit together.
+    """
+    parts = _started(recipe.start) if recipe.start is not None else _put_together(recipe)
+    require_fit(parts)
+    return parts
+
+
+def _started(start: str) -> Parts:
+    """Open a model, and note whose weights these are and what their licence is."""
+    parts = open_model(start)
+    about = parts.about.model_copy(
+        update={
+            "trained_from": f"{start} (hash {hash_weights(parts.where)})",
+            "licence": licence(parts, start),
+        }
+    )
+    return replace(parts, about=about)
+
+
+def _put_together(recipe: DiffusionRecipe) -> Parts:
+    vae, clap, vocoder = (_find(str(part)) for part in (recipe.vae, recipe.clap, recipe.vocoder))
+    schedule, config = recipe.schedule or ScheduleConfig(), recipe.model or UnetConfig()
+    text = towers.open_text(clap)
+    return Parts(
+        where=recipe.run.folder,
+        unet=Stored(config, new_unet(config, schedule).state_dict(), recipe.run.folder),
+        vae=layout.open_vae(vae / "vae"),
+        vocoder=layout.open_vocoder(vocoder / "vocoder"),
+        text=text,
+        audio=towers.open_audio(clap),
+        front_end=layout.read_front_end(clap / "feature_extractor"),
+        schedule=schedule,
+        about=layout.Description(
+            mel=recipe.mel or MelConfig(),
+            phase_iterations=recipe.phase_iterations or 0,
+            licence=recipe.licence or "",
+        ),
+        find_tokenizer=lambda: clap / "tokenizer",
+        heads=Choice(config.heads, "written in the recipe"),
+        eps=Choice(text.config["layer_norm_eps"], "written in text_encoder/config.json"),
+    )
+
+
+def _find(part: str) -> Path:
+    """Return the folder of a trained part, or of a whole model that has it."""
+    path = Path(part).expanduser()
+    return path if path.is_dir() else find_folder(part)

@@ -1,0 +1,68 @@
+"""Published weights: found where they were downloaded, fetched only when asked."""
+
+import dataclasses
+import re
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+from embedder_files import vggish_file
+from fileserver import serving
+from latentfoley.errors import InputError, ModelError
+from latentfoley.evaluation.embedders import find_embedder, published
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return tmp_path / "cache/latentfoley/weights"
+
+
+def test_every_entry_is_complete():
+    for name, weights in published.WEIGHTS.items():
+        assert re.fullmatch("[0-9a-f]{64}", weights.sha256), name
+        assert weights.url.startswith("https://")
+        assert weights.licence
+    assert published.WEIGHTS["vggish"].sha256.startswith("10086976")  # as its file's name says
+
+
+def test_downloaded_once_and_found_by_name(monkeypatch, tmp_path, cache):
+    content = vggish_file(tmp_path / "v.pth").read_bytes()
+    said = []
+    with serving(content) as site:
+        digest = sha256(content).hexdigest()
+        entry = dataclasses.replace(published.WEIGHTS["vggish"], url=site.url, sha256=digest)
+        monkeypatch.setitem(published.WEIGHTS, "vggish", entry)
+        for _ in range(2):
+            published.fetch("vggish", said.append)
+    assert len(said) == len(site.asked) == 1
+    assert "Apache-2.0" in said[0]
+    assert find_embedder("vggish").weights_hash == digest
+    (cache / entry.file).write_bytes(content + b"x")  # changed behind our back
+    with pytest.raises(ModelError, match="not the published file"):
+        find_embedder("vggish")
+
+
+@pytest.mark.parametrize("spec", ["clap", "vggish=some/file.pth", "clap=folder"])
+def test_what_is_given_or_embedded_is_not_fetched(spec):
+    published.fetch(spec, pytest.fail)
+
+
+def test_a_hub_id_is_fetched_only_when_asked():
+    with pytest.raises(InputError, match="fetched with --download, and only then"):
+        find_embedder("clap=laion/clap-htsat-unfused")
+    said = []
+    with pytest.raises(ModelError, match="could not be fetched"):
+        published.fetch("clap=laion/clap-htsat-unfused", said.append)
+    assert published.CLAP_REVISIONS["laion/clap-htsat-unfused"] in said[0]
+
+
+@pytest.mark.parametrize("module", [b"numpy._core.multiarray", b"numpy.core.multiarray"])
+def test_an_array_beside_the_tensors_is_read(tmp_path, module):
+    """CNN14's file at 16 kHz holds the indices of its sampler, pickled by an older numpy."""
+    extra = {"sampler": {"indexes": np.arange(3)}, "iteration": 1}
+    path = vggish_file(tmp_path / "w.pth", rename=(b"numpy._core.multiarray", module), **extra)
+    assert module in path.read_bytes()
+    assert find_embedder(f"vggish={path}").name == "vggish"
