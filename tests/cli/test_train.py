@@ -1,5 +1,6 @@
 """`latentfoley train`: from recipe to component, and what is said about a recipe that is wrong."""
 
+import json
 import os
 import shutil
 import signal
@@ -273,6 +274,19 @@ class TestDiffusion:
     )
     def test_a_recipe_that_does_not_hold_together(self, refused, diffusion, change, says):
         refused(diffusion, *change, says=says)
+
+    def test_latents_that_broke_since_the_run_began(self, run, refused, diffusion, tmp_path):
+        assert diffusion().code == 0
+        (broken,) = (tmp_path / "latents").glob("latents-*.safetensors")
+        whole = broken.read_bytes()
+        broken.write_bytes(whole[:100])
+        more = ("train", "diffusion", "diffusion.toml", "--device", "cpu", "--set", "run.steps=3")
+        says = f"latents/{broken.name} is damaged ("
+        assert "run the same `latentfoley data encode` again" in refused(run, *more, says=says)
+        broken.write_bytes(whole)
+        assert run(*more).code == 0
+        lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+        assert [json.loads(line)["step"] for line in lines] == [0, 1, 2]  # on from what was saved
 
     def test_parts_that_were_not_made_for_each_other(self, refused, diffusion):
         new = NEW.replace("latent_channels = 4", "latent_channels = 2").partition("[model]")
