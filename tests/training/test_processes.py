@@ -112,12 +112,12 @@ def weights(folder):
 def whole_and_shared(request, trained):
     """The folders of a kind's training by one process and by two.
 
-    In fp64, but for the denoiser. An L1 loss has kinks: where a sample of a log-mel has met its
-    target, rounding decides the sign of a gradient that the logarithm's floor makes large. And a
-    bias of keys has no gradient but rounding, since softmax does not see it, which Adam magnifies.
-    In fp32 and at this rate that is up to 3e-4 after 20 steps, on one process in two parts just as
-    on two processes; in fp64 it is below 1e-12, so that a mistake cannot hide behind rounding.
-    The denoiser has neither, and its cache of latents is bound to a VAE of 32 bits.
+    In fp64, but for the denoiser. In fp32 rounding grows: the gradient of a log spectrum is known
+    to 1e-4 only, then a LeakyReLU comes to lie on its other side, and after 20 steps at this rate
+    weights differ by 3e-4, on one process in two parts just as on two processes. A bias of keys
+    has no gradient but rounding, which Adam magnifies. In fp64 all stays below 1e-12, and no
+    mistake can hide behind rounding; see docs/decisions/0014. The denoiser has neither, and its
+    cache of latents is bound to a VAE of 32 bits.
     """
     double = request.param != "diffusion"
     return [trained(request.param, n_processes, double=double) for n_processes in (1, 2)]
