@@ -26,7 +26,7 @@ from latentfoley.evaluation.ablation.statistics import (
     mean_interval,
     sign_flip_test,
 )
-from latentfoley.evaluation.mel_pairs import psnr_score, ssim_score
+from latentfoley.evaluation.mel_pairs import pictures, psnr, ssim
 from latentfoley.mel import log_mel
 
 COMPRESSIONS, BASELINE = (2, 4, 8, 16), 4
@@ -40,8 +40,8 @@ def figures(model: latentfoley.Model, waveforms: list[np.ndarray]) -> Values:
     pairs = [pair(model, waveform) for waveform in waveforms]
     return {
         "L1": np.array([float((made - real).abs().mean()) for made, real in pairs]),
-        "PSNR": np.array([psnr_score([one]).value for one in pairs]),
-        "SSIM": np.array([ssim_score([one]).value for one in pairs]),
+        "PSNR": np.array([psnr(*pictures(one)) for one in pairs]),
+        "SSIM": np.array([ssim(*pictures(one)) for one in pairs]),
     }
 
 
