@@ -111,13 +111,16 @@ def _power(lufs: float) -> float:
 
 
 def _k_weighted(waveform: Float64[np.ndarray, "N"], sample_rate: int) -> Float64[np.ndarray, "N"]:
-    # A second of silence takes the tail of the high-pass, which would else wrap to the start.
-    n_fft = len(waveform) + sample_rate
-    shaped = np.fft.rfft(waveform, n_fft) * _k_response(n_fft, sample_rate)
-    return np.fft.irfft(shaped, n_fft)[: len(waveform)]
+    """Filter block by block, each with a past that is thrown away (overlap-save)."""
+    n_past = sample_rate // 4  # after a quarter of a second nothing is left of the high-pass
+    n_fft, n_new = 4 * n_past, 3 * n_past
+    padded = np.pad(waveform, (n_past, -len(waveform) % n_new))
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::n_new]
+    shaped = np.fft.rfft(blocks) * _k_response(n_fft, sample_rate)
+    return np.fft.irfft(shaped, n_fft)[:, n_past:].reshape(-1)[: len(waveform)]
 
 
-@lru_cache(maxsize=4)  # clips of a set are mostly of one length
+@lru_cache(maxsize=4)
 def _k_response(n_fft: int, sample_rate: int) -> Complex128[np.ndarray, "K"]:
     z = np.exp(-2j * np.pi * np.arange(n_fft // 2 + 1) / n_fft)
     return np.asarray(_shelf(z, sample_rate) * _high_pass(z, sample_rate))

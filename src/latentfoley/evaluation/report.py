@@ -63,8 +63,8 @@ def section_name(section: Section) -> str:
 
 def section_details(section: Section) -> str:
     """Return by which weights, with which classes, and how files were read."""
-    known = {"weights": section.weights_hash[:12], "classes": section.classes}
-    return _listed({name: value for name, value in known.items() if value} | section.reading)
+    facts = {"weights": section.weights_hash[:12], "classes": section.classes, **section.reading}
+    return _listed({name: value for name, value in facts.items() if value != ""})
 
 
 def _listed(facts: Mapping[str, object]) -> str:
