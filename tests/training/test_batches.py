@@ -2,18 +2,15 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from latentfoley.clap import TextTower
 from latentfoley.data.latents import LatentCache
-from latentfoley.data.recordings import generator
 from latentfoley.diffusion import Schedule
 from latentfoley.errors import RecipeError
-from latentfoley.training.batches import Batches, perturb
+from latentfoley.training.batches import Batches
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latents import encode_folder
 from tasks import run_recipe
-from weights import normal
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +66,6 @@ def test_one_embedding_in_ten_is_that_of_the_empty_prompt(batches):
 def test_with_no_chance_the_empty_prompt_is_never_shown(batches):
     drawn = batches(unconditional_probability=0.0)
     assert not (drawn.E_empty == drawn.draw(0).E).all(dim=1).any()
-
-
-@pytest.mark.parametrize("length", [0.0, 0.5, 1.0])
-def test_embeddings_are_perturbed_by_a_vector_of_that_length(length):
-    E = F.normalize(normal(500, 512), dim=1)
-    near = perturb(E, length, generator(0, 0))
-    torch.testing.assert_close(near.norm(dim=1), torch.ones(500))
-    cosine = float((near * E).sum(dim=1).mean())
-    assert cosine == pytest.approx((1 + length**2) ** -0.5, abs=0.01)
 
 
 class TestConditioning:

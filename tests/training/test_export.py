@@ -78,6 +78,12 @@ def test_a_model_trained_on_keeps_what_it_came_with(run, tmp_path, micro_model_f
     assert (tmp_path / "out" / "ATTRIBUTION.csv").read_text() == "who,what\n"
 
 
+def test_where_no_licence_is_stated_it_is_that_of_the_start(run, tmp_path, micro_model_folder):
+    run(start=str(micro_model_folder))
+    export_model(tmp_path / "run", tmp_path / "out")
+    assert read_description(tmp_path / "out").licence == f"that of {micro_model_folder}"
+
+
 def test_half_precision_is_half_the_size_and_loads(run, tmp_path, micro_model_folder):
     run(start=str(micro_model_folder))
     whole = export_model(tmp_path / "run", tmp_path / "whole")

@@ -29,14 +29,14 @@ def describe(parts: Parts, name: str) -> dict[str, Any]:
     }
     facts["audio_tower"] = parts.audio is not None
     facts["trained_from"] = parts.about.trained_from
-    facts["licence"] = licence(parts, name)
+    facts["licence"] = stated_licence(parts, name) or _own_licence(parts.where)
     return facts
 
 
-def licence(parts: Parts, name: str) -> str:
-    """Return what is known of a model's licence: published, inherited, or where to look."""
+def stated_licence(parts: Parts, name: str) -> str:
+    """Return the licence that is on record for a model, published or inherited; "" for none."""
     published = PUBLISHED.get(name) or by_hub_id(name)
-    return published.licence if published else parts.about.licence or _own_licence(parts.where)
+    return published.licence if published else parts.about.licence
 
 
 def listing() -> list[dict[str, Any]]:

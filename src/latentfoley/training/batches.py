@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from latentfoley.diffusion import Schedule
 from latentfoley.errors import RecipeError
 from latentfoley.notation import Embedding, Latent
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
+from latentfoley.training.gap import perturb, towards_words, word_directions
 
 
 class Batch(NamedTuple):
@@ -53,6 +53,7 @@ class Batches:
         self.recipe, self.cache, self.text = recipe, cache, text
         self.scaling_factor, self.n_train_steps = scaling_factor, schedule.n_train_steps
         self.E_empty = text.embed([""]).cpu()
+        self.directions = word_directions(text) if recipe.word_noise else None
         if recipe.conditioning == "text":
             _require_captions(cache)
 
@@ -65,12 +66,19 @@ class Batches:
         noise, eps = rng.standard_normal((2, *fields["mean"].shape), dtype=np.float32)
         z_0 = self.scaling_factor * (fields["mean"] + fields["std"] * torch.from_numpy(noise))
         dropped = torch.from_numpy(rng.random(size) < self.recipe.unconditional_probability)
-        E = perturb(fields["E"], self.recipe.embedding_noise, rng)
+        E = self._moved(fields["E"], rng)
         n = torch.from_numpy(rng.integers(0, self.n_train_steps, size))
         if self.recipe.conditioning != "audio":
             E = self._spoken(E, items, rng)
         E = torch.where(dropped[:, None], self.E_empty, E)
         return Batch(z_0, E, n, torch.from_numpy(eps))
+
+    def _moved(self, E: Embedding, rng: np.random.Generator) -> Embedding:
+        """Return unit vectors near E, as the recipe asks."""
+        E = perturb(E, self.recipe.embedding_noise, rng)
+        if self.directions is None:
+            return E
+        return towards_words(E, self.directions, self.recipe.word_noise, rng)
 
     def _spoken(self, E: Embedding, items: list[int], rng: np.random.Generator) -> Embedding:
         """Return E with a share of the clips shown by one of their captions."""
@@ -83,12 +91,6 @@ class Batches:
             return E
         rows = torch.tensor(list(chosen))
         return E.index_copy(0, rows, self.text.embed(list(chosen.values())).cpu())
-
-
-def perturb(E: Embedding, length: float, rng: np.random.Generator) -> Embedding:
-    """Return unit vectors near E: each plus a Gaussian vector of expected length `length`."""
-    direction = torch.from_numpy(rng.standard_normal(E.shape, dtype=np.float32))
-    return F.normalize(E + length / E.shape[1] ** 0.5 * direction, dim=1)
 
 
 def _require_captions(cache: LatentCache) -> None:

@@ -58,6 +58,9 @@ class DiffusionRecipe(Config):
     # Length of the random vector added to each sound's unit E, which stands for the gap between it
     # and the embedding of a text about it; see docs/decisions/0007.
     embedding_noise: float = Field(default=0.0, ge=0)
+    # Most that each sound's unit E is moved towards a word drawn from CLAP's vocabulary: in the few
+    # directions in which texts differ from sounds; see docs/decisions/0022.
+    word_noise: float = Field(default=0.0, ge=0)
     unconditional_probability: float = Field(default=0.1, ge=0, lt=1)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     # Min-SNR weighting (Hang et al. 2023): min(SNR, γ) / SNR for ε; 0 is the plain loss.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from latentfoley.checkpoints import layout, towers
 from latentfoley.checkpoints.compat import Choice
-from latentfoley.checkpoints.describe import licence
+from latentfoley.checkpoints.describe import stated_licence
 from latentfoley.checkpoints.parts import Parts
 from latentfoley.checkpoints.tensors import Stored, hash_weights
 from latentfoley.config import MelConfig, ScheduleConfig, UnetConfig
@@ -33,7 +33,7 @@ def _started(start: str) -> Parts:
     about = parts.about.model_copy(
         update={
             "trained_from": f"{start} (hash {hash_weights(parts.where)})",
-            "licence": licence(parts, start),
+            "licence": stated_licence(parts, start) or f"that of {start}",
         }
     )
     return replace(parts, about=about)
