@@ -5,7 +5,7 @@
 Every case is measured once, and again when something that decides its samples has changed: the
 code, the weights, the recording, the case. An interrupted run goes on where it was. Where the code
 alone has changed, `--probe` measures one case of every operation again, and takes the others as
-they are if all its figures are the same; the record says so. Sounds and pictures lie below
+they are if no figure differs by more than 0.01; the record says so. Sounds and pictures lie below
 `build/manipulation/`, with a page to hear and see them; what was measured goes to
 `benchmarks/manipulation/results.json`, and as tables to `docs/manipulation.md`.
 """
@@ -14,6 +14,7 @@ import argparse
 import ast
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,8 @@ DECISIVE = (
     *("pipeline", "request", "samplers", "task", "unet", "vae", "vocoder", "windows"),
 )
 """Modules of the package that decide samples; `editing/` is one of them, whole."""
+
+SAME = 0.01  # by which a figure may differ in a probe; the tables state two decimals
 
 Rows = dict[str, list[dict[str, float]]]
 
@@ -109,15 +112,31 @@ def probe(
     firsts = [next((c for c in stand if c.operation == name), None) for name in OPERATIONS]
     again = [case for case in firsts if case]
     for case, rows in _measured(again, arguments):
-        same = rows == _stored(arguments.place, case)["methods"]
-        print(f"{case.name} {'as before' if same else 'CHANGED'}", flush=True)
-        if not same:
+        difference = _difference(rows, _stored(arguments.place, case)["methods"])
+        print(f"{case.name} differs by {difference:.4f} at most", flush=True)
+        if difference > SAME:
             raise SystemExit(f"{case.name} has changed: measure all again, without --probe")
     for case in stand:
         record = {"print": prints[case.name], "methods": _stored(arguments.place, case)["methods"]}
         _store(arguments.place, case, record)
     measured_with = before.get("probed", {}).get("measured_with", before["code_hash"])
     return {"measured_with": measured_with, "again": [case.name for case in again]}
+
+
+def _difference(rows: Rows, before: Rows) -> float:
+    """Return by how much the figures of a case differ at most; infinite if they are others."""
+    one, other = (
+        {
+            (method, number, name): value
+            for method, some in figures.items()
+            for number, row in enumerate(some)
+            for name, value in row.items()
+        }
+        for figures in (rows, before)
+    )
+    if one.keys() != other.keys():
+        return math.inf
+    return max(abs(one[key] - other[key]) for key in one)
 
 
 def _measured(cases: list[Case], arguments: argparse.Namespace) -> Iterator[tuple[Case, Rows]]:

@@ -117,7 +117,7 @@ def tables(results: Mapping[str, Any]) -> str:
     probed = results.get("probed")
     again = (
         f" The code has changed since they were measured; {', '.join(probed['again'])} gave the "
-        "same figures again."
+        "same figures again, to within 0.01."
         if probed
         else ""
     )
