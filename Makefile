@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA ?= ../shared/data
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check lint format bench evaluation manipulation tiny clean
+.PHONY: demo test check lint format bench evaluation manipulation walk tiny clean
 
 demo: .venv/demo  ## Install, then generate a dog bark and its picture
 	$(BIN)/latentfoley generate "a dog barking" --plot --out out/
@@ -44,6 +44,11 @@ evaluation: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## 
 # Half an hour on two quiet cores; an interrupted run goes on where it was.
 manipulation: .venv/dev build/classifier.safetensors  ## Measure editing: 120 edits, a page to hear them
 	$(BIN)/python benchmarks/manipulation/run.py --data $(DATA)
+
+# A quarter of an hour on two quiet cores.
+walk: .venv/dev runs/tiny/manifest.jsonl  ## Train `tiny` on two folders without captions, and measure what came of it
+	$(BIN)/python benchmarks/training/walk.py water --data $(DATA)
+	$(BIN)/python benchmarks/training/walk.py drums --data $(DATA)
 
 build/classifier.safetensors: .venv/dev benchmarks/classifier.py
 	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out $@
