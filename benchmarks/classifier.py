@@ -293,12 +293,15 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(0.3)
         self.head = nn.Linear(2 * last, len(CLASSES))
 
-    def forward(self, mels: Tensor) -> Tensor:
-        """Logits [N, classes] of ``mels`` [N, bands, frames] in dB."""
+    def features(self, mels: Tensor) -> Tensor:
+        """What the last layer receives, [N, 384], of ``mels`` [N, bands, frames] in dB."""
         scaled = ((mels[:, None] + 50) / 20).contiguous(memory_format=torch.channels_last)
         over_time = self.across_bands(self.blocks(self.stem(scaled)))[:, :, 0]
-        pooled = torch.cat([over_time.mean(dim=2), over_time.amax(dim=2)], dim=1)
-        logits: Tensor = self.head(self.dropout(pooled))
+        return torch.cat([over_time.mean(dim=2), over_time.amax(dim=2)], dim=1)
+
+    def forward(self, mels: Tensor) -> Tensor:
+        """Logits [N, classes] of ``mels`` [N, bands, frames] in dB."""
+        logits: Tensor = self.head(self.dropout(self.features(mels)))
         return logits
 
 

@@ -1,7 +1,9 @@
 """What every training task is held to: it resumes bit for bit."""
 
 import contextlib
+import math
 
+import pytest
 import torch
 
 from latentfoley.training.loop import train
@@ -39,6 +41,38 @@ def unbroken_and_resumed(make_task, make_recipe):
     resumed = _without_preview(make_task(make_recipe("resumed")))
     train(resumed, resumed.recipe.run)
     return unbroken, resumed
+
+
+def in_parts_and_whole(make_task, make_recipe, n_steps=3):
+    """Make the same steps with a batch of four in one part, and in two; return both tasks."""
+    tasks = [make_task(make_recipe(run={"batch_size": 4, "accumulate": n})) for n in (1, 2)]
+    for task in tasks:
+        for optimizer in task.optimizers.values():
+            optimizer.param_groups[0]["lr"] = 1e-4
+    losses = [[task.step(step) for step in range(n_steps)] for task in tasks]
+    for whole, parts in zip(*losses, strict=True):
+        assert parts == pytest.approx(whole, rel=1e-3, abs=1e-5)
+    return tasks
+
+
+def assert_finite(task):
+    """Check that losses are finite, and gradients once fp16 has found the scale of its loss."""
+    for step in range(20):
+        losses = task.step(step)
+        norm = losses.pop("gradient_norm")
+        assert all(math.isfinite(value) for value in losses.values())
+        if math.isfinite(norm):
+            return
+        assert task.recipe.run.precision == "fp16"
+    raise AssertionError("no gradient of twenty was finite")
+
+
+def assert_close_weights(first, second):
+    """Compare every tensor of two tasks, but for what the order of sums does to fp32."""
+    for name, module in first.modules.items():
+        other = second.modules[name].state_dict()
+        for key, tensor in module.state_dict().items():
+            torch.testing.assert_close(tensor, other[key], rtol=0, atol=1e-5, msg=f"{name}.{key}")
 
 
 def assert_same_weights(first, second):

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -27,6 +28,17 @@ def write(path, waveform, sample_rate=16_000, provenance=None, **kwargs):
 
 def no_space(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+@pytest.mark.parametrize("gain", [0.5, 2.0])
+def test_a_long_sound_is_encoded_without_a_copy_of_its_samples(suffix, gain):
+    long = np.resize(gain * noise(), 100 * 16_000)
+    tracemalloc.start()
+    encode_audio(long, 16_000, suffix=suffix, provenance=None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.9 * long.nbytes  # the file, as it grows, and one block
 
 
 class TestSamples:

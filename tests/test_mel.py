@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from latentfoley.config import ClapFrontEnd, MelConfig
 from latentfoley.errors import InputError
-from latentfoley.mel import SILENCE, frame_count, log_mel, magnitude, mel_filters
+from latentfoley.mel import SILENCE, frame_count, log_mel, magnitude, mel_filters, power
 from signals import chirp, click, noise, tone
 
 FRAMINGS = ["trainer", "inference"]
@@ -170,3 +170,9 @@ def test_the_magnitude_is_that_of_one_window():
     cut = waveform[middle - 512 : middle + 512] * torch.hann_window(1024)
     ours = magnitude(waveform[None], config)[0, :, frame]
     torch.testing.assert_close(ours, torch.fft.rfft(cut).abs(), rtol=1e-4, atol=1e-4)
+
+
+def test_the_power_is_the_square_of_the_magnitude():
+    waveform = torch.from_numpy(noise(0.2))[None]
+    expected = magnitude(waveform, MelConfig()).square()
+    assert torch.allclose(power(waveform, MelConfig()), expected, rtol=1e-5, atol=1e-9)

@@ -61,9 +61,9 @@ def test_the_prompts_that_measure_it_are_in_no_training_caption():
     assert all(len(set(some)) == 10 for some in prompts.values())
 
 
-@pytest.mark.parametrize("report", ["recognition", "reconstruction"])
+@pytest.mark.parametrize("report", ["tiny/recognition", "tiny/reconstruction", "evaluation/tiny"])
 def test_its_figures_were_measured_on_these_weights(report):
-    measured = json.loads((BENCHMARKS / f"{report}.json").read_text())
+    measured = json.loads((ROOT / f"benchmarks/{report}.json").read_text())
     assert measured["model_hash"] == hash_weights(TINY)
 
 
@@ -72,6 +72,18 @@ def test_its_card_states_the_measured_figures():
     recognition = json.loads((BENCHMARKS / "recognition.json").read_text())
     assert f"{recognition['from texts']['accuracy']:.1%}" in card
     assert "<!--" not in card
+
+
+def test_its_card_states_what_evaluate_found():
+    card = (TINY / "MODEL_CARD.md").read_text(encoding="utf-8")
+    report = json.loads((ROOT / "benchmarks/evaluation/tiny.json").read_text())
+    assert report["generated from texts"]["n"] == report["real recordings"]["n"]
+    for name in ("real recordings", "generated from texts"):
+        for ears, score in (("classifier", "FD"), ("classifier", "KAD"), ("clap (tiny)", "KAD")):
+            figure = report[name]["scores"][ears][score]
+            low, high = figure["interval_95"]
+            assert low <= figure["value"] <= high
+            assert f"{figure['value']:.3g} ({low:.3g} to {high:.3g})" in card, (name, ears, score)
 
 
 def test_the_readme_states_the_measured_figures():

@@ -1,58 +1,111 @@
-"""Trainings by the command line, in this process or in others that may be killed.
+"""Trainings by the command line, in processes of their own that may be killed."""
 
-python trainer.py KIND FOLDER …                       one training after the other
-python trainer.py --die=log:7 KIND FOLDER             SIGKILL once step 7 is in the log
-python trainer.py --die=save:8 KIND FOLDER            SIGKILL while the state after 8 is written
-"""
-
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
+
+import micro
 
 RECIPE = "recipe.toml"
 
+# One server imports everything once; the processes are forks of it.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    [
+        *(
+            f"latentfoley.training.{part}"
+            for part in ("loop", "clap", "vae", "vocoder", "diffusion")
+        ),
+        "latentfoley.cli",
+        "latentfoley.training.previews",
+        "torch.utils.tensorboard",
+    ]
+)
 
-def train(kind: str, folder: Path, *words: str) -> int:
-    """Run `latentfoley train KIND` by the recipe in a folder; return its exit code."""
+
+def start(kind, folder, *, die=None, double=False, **environment):
+    """Train in another process, on one thread, by the recipe in a folder.
+
+    Its previews are not listened to: they are made in one iteration. CLAP reads captions with a
+    micro text tower. What the process has to say is in `said.txt`, or `said-RANK.txt`.
+
+    Args:
+        die: a moment ("log" or "save") and a step, when it is killed.
+        double: whether what the recipe calls fp32 is fp64.
+    """
+    arguments = (kind, folder, die, double, environment)
+    process = _CONTEXT.Process(target=_train, args=arguments, daemon=True)
+    process.start()
+    return process
+
+
+def start_together(n, kind, folder, **how):
+    """Train in n processes, as torchrun would start several; `how` is as for `start`."""
+    if n == 1:
+        return [start(kind, folder, **how)]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    shared = {"WORLD_SIZE": n, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [start(kind, folder, **how, **shared, RANK=rank, LOCAL_RANK=rank) for rank in range(n)]
+
+
+def ended(*processes):
+    """Wait for processes; return their exit codes, those of killed ones negative."""
+    for process in processes:
+        process.join(600)
+    return [process.exitcode for process in processes]
+
+
+def _train(kind, folder, die, double, environment):
+    import torch
+
+    torch.set_num_threads(1)
+    if double:
+        _compute_in_double()
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    name = f"said-{environment['RANK']}.txt" if environment else "said.txt"
+    with Path(folder / name).open("w") as said:
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+        if die is not None:
+            _die(*die)
+        _run(kind, folder)
+
+
+def _run(kind, folder):
     from latentfoley.cli import main
 
-    before = sys.argv
-    sys.argv = ["latentfoley", "train", kind, str(Path(folder) / RECIPE), "--device", "cpu", *words]
-    try:
+    sys.argv = ["latentfoley", "train", kind, str(folder / RECIPE), "--device", "cpu"]
+    with (
+        mock.patch("latentfoley.training.previews._ITERATIONS", 1),
+        mock.patch("latentfoley.training.clap.from_minilm", _micro_text_tower),
+    ):
         main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = before
-    return 0
 
 
-def start(*words: object, **environment: object) -> "subprocess.Popen[bytes]":
-    """Start this file as a process."""
-    values = os.environ | {name: str(value) for name, value in environment.items()}
-    return subprocess.Popen([sys.executable, __file__, *map(str, words)], env=values)
+def _micro_text_tower(embedding_dim):
+    assert embedding_dim == micro.EMBEDDING_DIM
+    return micro.text_model(), micro.tokenizer()
 
 
-def start_together(n: int, trainings: list[tuple[str, Path]]) -> "list[subprocess.Popen[bytes]]":
-    """Start n processes that make each of the trainings together, as torchrun would."""
-    words = [word for kind, folder in trainings for word in (kind, folder)]
-    shared = {"WORLD_SIZE": n, "MASTER_ADDR": "127.0.0.1"}
-    shared["PORTS"] = " ".join(map(str, _free_ports(len(trainings))))
-    return [start(*words, **shared, RANK=rank, LOCAL_RANK=rank) for rank in range(n)]
+def _compute_in_double():
+    """Make networks and numbers of 64 bits, and let nothing take them back to 32."""
+    import numpy as np
+    import torch
+
+    from_numpy = torch.from_numpy
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
+    torch.from_numpy = lambda array: from_numpy(
+        array.astype(np.float64) if array.dtype == np.float32 else array
+    )
 
 
-def _free_ports(n: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [server.getsockname()[1] for server in sockets]
-    for server in sockets:
-        server.close()
-    return ports
-
-
-def _die(moment: str, step: int) -> None:
+def _die(moment, step):
     """Let this process be killed at a moment of a training."""
     import torch
 
@@ -66,7 +119,7 @@ def _die(moment: str, step: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def half_save_and_die(state, file):
-        if state["step"] == step:
+        if state["step"] >= step:
             file.write(b"half a checkpoint")
             file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -76,20 +129,3 @@ def _die(moment: str, step: int) -> None:
         RunLog.scalars = scalars_and_die
     else:
         torch.save = half_save_and_die
-
-
-def _main() -> None:
-    words = sys.argv[1:]
-    if words[0].startswith("--die="):
-        moment, step = words.pop(0).removeprefix("--die=").split(":")
-        _die(moment, int(step))
-    ports = os.environ.get("PORTS", "").split()
-    for k, (kind, folder) in enumerate(zip(words[::2], words[1::2], strict=True)):
-        if ports:
-            os.environ["MASTER_PORT"] = ports[k]
-        if code := train(kind, Path(folder)):
-            sys.exit(code)
-
-
-if __name__ == "__main__":
-    _main()

@@ -33,6 +33,7 @@ class ClassifierEars:
     """One clip is the mean of its windows."""
 
     name, pooled, classes = "classifier", False, f"ESC-10, {len(CLASSES)} classes"
+    class_names = CLASSES  # so it can judge, in an ablation
     reading = Reading(sample_rate=SAMPLE_RATE, min_samples=MIN_SAMPLES)
 
     def __init__(self, path: Path) -> None:
@@ -45,21 +46,12 @@ class ClassifierEars:
         return [self._hear(log_mel(windows_of(x, SAMPLE_RATE))) for x in waveforms]
 
     def _hear(self, mels: Tensor) -> Features:
-        pooled = [penultimate(network, mels) for network in self.networks]
+        pooled = [network.features(mels) for network in self.networks]
         each = zip(self.networks, pooled, strict=True)
         probabilities = torch.stack([functional.softmax(n.head(x), dim=1) for n, x in each])
         logits = probabilities.mean(dim=(0, 1)).clamp(min=1e-12).log()
         features = torch.cat(pooled, dim=1).mean(dim=0, keepdim=True)
         return Features(features.double().numpy(), logits.double().numpy())
-
-
-def penultimate(network: Network, mels: Tensor) -> Tensor:
-    """Return what the last layer of the classifier receives, [windows, 384]."""
-    kept: list[Tensor] = []
-    hook = network.head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
-    network(mels)
-    hook.remove()
-    return kept[0]
 
 
 def load(path: Path) -> ClassifierEars:

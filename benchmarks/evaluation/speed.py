@@ -2,10 +2,13 @@
 
 2,000 clips of ten seconds are written, half of them as generated and half as reference. They are
 scored by `latentfoley evaluate` with the embedded CLAP, everything it computes (FD, FD∞, KAD, KID,
-IS, KL, CLAP scores, levels, every interval), with an empty cache and again with a full one. The
-plain loop beside it reads, embeds and compares one clip after the other with the same embedder,
-and computes FD by scipy's matrix square root, KL, IS and CLAP score once, without intervals or
-levels. The loop is timed on a part of the clips and scaled. Writes
+IS, KL, CLAP scores, levels, every interval), with an empty cache and again with a full one.
+
+The plain loop beside it reads and embeds one clip after the other, and one caption after the other,
+with the same embedder, without batches, threads of its own or a cache. What it scores is told
+apart: "four scores" are FD by scipy's matrix square root, KL, IS and CLAP score once, without
+intervals or levels; "all scores" are the levels and the very scores that `evaluate` computes, by
+the same functions. Its reading is timed on a part of the clips and scaled. Writes
 `benchmarks/evaluation/speed.json`.
 """
 
@@ -26,12 +29,16 @@ import scipy.linalg
 import torch
 
 from latentfoley.audio import read_audio, write_audio
+from latentfoley.evaluation.cache import Cache
 from latentfoley.evaluation.clips import Clip, ClipSet
 from latentfoley.evaluation.divergence import log_softmax
-from latentfoley.evaluation.embedders import Features, find_embedder
+from latentfoley.evaluation.embedders import find_embedder
 from latentfoley.evaluation.embedders.clap import ClapEmbedder
 from latentfoley.evaluation.evaluate import evaluate
-from latentfoley.evaluation.sections import Settings
+from latentfoley.evaluation.hearing import Heard, hear, hear_all
+from latentfoley.evaluation.level import measure
+from latentfoley.evaluation.sections import Ears, Settings, level_section
+from latentfoley.evaluation.texts import embed_texts
 
 HERE = Path(__file__).parent
 RATE, DURATION_S = 16_000, 10.0
@@ -98,16 +105,20 @@ def timed(action: Callable[[], T]) -> tuple[Seconds, T]:
     return Seconds(time.perf_counter() - wall, time.process_time() - cpu), found
 
 
-def plain_hearing(clips: tuple[Clip, ...], ears: ClapEmbedder) -> list[Features]:
-    """Read and embed one clip after the other."""
-    rate = ears.reading.sample_rate
-    return [ears.embed([read_audio(c.path, sample_rate=rate).waveform])[0] for c in clips]
+def read_each(clips: tuple[Clip, ...], ears: ClapEmbedder) -> list[np.ndarray]:
+    """Read and embed one clip after the other; return what was read."""
+    waveforms = []
+    for clip in clips:
+        waveforms.append(read_audio(clip.path, sample_rate=ears.reading.sample_rate).waveform)
+        ears.embed(waveforms[-1:])
+    return waveforms
 
 
-def plain_scores(made: list[Features], real: list[Features], texts: np.ndarray) -> dict[str, float]:
+def four_scores(made: Heard, real: Heard, texts: np.ndarray) -> dict[str, float]:
     """Return FD, KL, IS and CLAP score by their definitions."""
-    x, y = (np.concatenate([one.windows for one in some]) for some in (made, real))
-    p, q = (log_softmax(np.stack([one.logits for one in some])) for some in (made, real))
+    assert made.logits is not None
+    assert real.logits is not None
+    x, y, p, q = made.rows, real.rows, log_softmax(made.logits), log_softmax(real.logits)
     covs = [np.cov(rows, rowvar=False) for rows in (x, y)]
     root = np.real(scipy.linalg.sqrtm(covs[0] @ covs[1]))
     shift = x.mean(axis=0) - y.mean(axis=0)
@@ -120,8 +131,40 @@ def plain_scores(made: list[Features], real: list[Features], texts: np.ndarray) 
     }
 
 
-def measure(folder: Path, n: int, n_plain: int) -> dict[str, Any]:
-    """Return the seconds of every way."""
+def plain_loop(
+    made: ClipSet, real: ClipSet, settings: Settings, n_part: int
+) -> tuple[dict[str, Seconds], dict[str, float]]:
+    """Return the seconds of the loop with four and with all scores, and the four scores.
+
+    Features that were heard before stand in for those of the clips that are not timed.
+    """
+    cache = Cache(settings.cache)
+    ears = Ears("clap", settings, cache)
+    clap = ears.embedder
+    assert isinstance(clap, ClapEmbedder)
+    part, n_parts = made.clips[:n_part], len(made.clips) / n_part
+    read_s, waveforms = timed(lambda: read_each(part, clap))
+    texts_s, _ = timed(lambda: [clap.embed_texts([clip.caption]) for clip in part])
+    levels_s, _ = timed(lambda: [measure(waveform, RATE) for waveform in waveforms])
+
+    levels, (of_made,) = hear_all(made.source, made.clips, [(clap, ears.reading)], cache)
+    of_real = hear(real.source, real.clips, clap, ears.reading, cache)
+    captions = [clip.caption for clip in made.clips]
+    texts = embed_texts(captions, clap, cache)
+    four_s, four = timed(lambda: four_scores(of_made, of_real, texts))
+
+    def all_scores() -> None:
+        level_section(levels, settings.bootstrap)
+        ears.section(of_made, of_real, captions, paired=True, warnings=[])
+
+    all_s, _ = timed(all_scores)
+    heard_s = read_s.times(2 * n_parts) + texts_s.times(n_parts)
+    every_s = heard_s + levels_s.times(2 * n_parts) + all_s
+    return {"four scores": heard_s + four_s, "all scores": every_s}, four
+
+
+def compare(folder: Path, n: int, n_part: int) -> dict[str, Any]:
+    """Return the seconds of every way, and their ratios."""
     made, real = write_set(folder / "made", n, 1), write_set(folder / "real", n, 2)
     find_embedder("clap").embed([np.zeros(RATE, np.float32)])  # what is loaded once is loaded
     settings = Settings(cache=folder / "cache")
@@ -129,23 +172,21 @@ def measure(folder: Path, n: int, n_plain: int) -> dict[str, Any]:
     again_s, again = timed(lambda: evaluate(made, real, settings))
     assert first.to_record() == again.to_record()
 
-    ears = find_embedder("clap")
-    assert isinstance(ears, ClapEmbedder)
-    heard_s, _ = timed(lambda: plain_hearing(made.clips[:n_plain], ears))
-    captions = [clip.caption for clip in made.clips[:n_plain]]
-    texts_s, texts = timed(lambda: [ears.embed_texts([caption]) for caption in captions])
-    rows = np.random.default_rng(0).normal(size=(2, n, texts[0].shape[1]))
-    sides = [[Features(row[None], row[:10]) for row in side] for side in rows]
-    scores_s, _ = timed(lambda: plain_scores(sides[0], sides[1], rows[0]))
-    plain_s = heard_s.times(2 * n / n_plain) + texts_s.times(n / n_plain) + scores_s
+    plain, four = plain_loop(made, real, settings, n_part)
+    scores = {score.name: score.value for section in first.sections for score in section.scores}
+    for name, value in four.items():
+        np.testing.assert_allclose(scores[name], value, rtol=1e-3, err_msg=name)
+    ways = {"evaluate, empty cache": first_s, "evaluate, full cache": again_s}
+    loops = {f"plain loop, {what}": seconds for what, seconds in plain.items()}
     return {
         "clips_per_set": n,
-        "plain_loop_timed_on": n_plain,
-        "evaluate, empty cache": first_s.record(),
-        "evaluate, full cache": again_s.record(),
-        "plain loop": plain_s.record(),
-        "ratio, empty cache": plain_s.over(first_s),
-        "ratio, full cache": plain_s.over(again_s),
+        "plain_loop_timed_on": n_part,
+        "seconds": {what: seconds.record() for what, seconds in (ways | loops).items()},
+        "ratios": {
+            f"{loop} / {way}": slow.over(fast)
+            for loop, slow in loops.items()
+            for way, fast in ways.items()
+        },
     }
 
 
@@ -157,12 +198,12 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     try:
-        report = measure(folder, arguments.clips, arguments.plain)
+        report = compare(folder, arguments.clips, arguments.plain)
     finally:
         shutil.rmtree(folder)
     report = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads in the loop",
+        f"{torch.get_num_threads()} threads in the loop's network",
         "load_average": round(os.getloadavg()[0], 1),
         "duration_s": DURATION_S,
     } | report

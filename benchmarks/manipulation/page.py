@@ -1,41 +1,48 @@
 """The suite as a page: the tables, and every case to hear and to see.
 
-Sounds and pictures lie beside the page, in folders of their own.
+Sounds and pictures lie beside the page, in folders of their own, and are read when they are asked
+for: inside the page they would be 130 MB.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from suite import OPERATIONS, Case
-from tables import METHODS, SUCCESS, TITLES, cell
+from suite import OPERATIONS, SEEDS, Case
+from tables import METHODS, NOTES, RATES, SUCCESS, TITLES, cell
 
 from latentfoley.encoding import write_atomically
+from latentfoley.webpage import document
 
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:72em;margin:2em auto;padding:0 1em}
-table{border-collapse:collapse}td,th{padding:.3em .6em;text-align:left;vertical-align:top}
-tr{border-bottom:1px solid #ccc}small{color:#666}img{width:24em}audio{width:16em;height:2em}
-.case{display:flex;flex-wrap:wrap;gap:1em;border-top:1px solid #ccc;padding:1em 0}
-.bad{color:#a00}"""
-_NAMES = METHODS | {"source": "the recording", "given": "what was edited"}
+Rows = Sequence[Mapping[str, float]]
+
+_STYLE = """body{max-width:84em}table{width:auto}audio{width:11.5em;height:2em}img{width:26em}
+th{vertical-align:bottom}td{font-variant-numeric:tabular-nums}
+.case{display:grid;grid-template-columns:1fr auto;gap:0 2em;border-top:2px solid #ccc;
+padding:1em 0;align-items:start}.case h3{grid-column:1/3;margin:0;font-weight:normal}
+.case table{width:100%}.players{white-space:nowrap}.bad{color:#a00}nav a{margin-right:1.5em}"""
+_GIVEN = {"source": "the recording", "given": "what was edited"}
 
 
 def write_page(path: Path, results: Mapping[str, Any], cases: Sequence[Case]) -> None:
     """Write the page whole or not at all."""
+    shown = [operation for operation in OPERATIONS if results["summary"].get(operation)]
+    links = "".join(f'<a href="#{operation}">{TITLES[operation]}</a>' for operation in shown)
     sections = [
         _section(operation, results, [case for case in cases if case.operation == operation])
-        for operation in OPERATIONS
-        if results["summary"].get(operation)
+        for operation in shown
     ]
-    write_atomically(
-        path,
-        (
-            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Editing, measured</title>'
-            f"<style>{_STYLE}</style><h1>Editing, measured</h1>{''.join(sections)}</html>\n"
-        ).encode(),
+    head = (
+        f"<h1>Editing, measured</h1><p>{len(cases)} edits of recordings that were kept out of "
+        f"training, with seeds {', '.join(map(str, SEEDS))}: a player to a seed. Model "
+        f"<code>{results['model_hash']}</code>. Means with 95 % bootstrap intervals over prompts. "
+        f'A case that fails with a seed is <span class="bad">red</span>.</p><nav>{links}</nav>'
     )
+    page = document("Editing, measured", head + "".join(sections), style=_STYLE)
+    write_atomically(path, page.encode())
 
 
 def _section(operation: str, results: Mapping[str, Any], cases: Sequence[Case]) -> str:
@@ -43,43 +50,52 @@ def _section(operation: str, results: Mapping[str, Any], cases: Sequence[Case]) 
     names = list(total["edit"])
     head = "".join(f"<th>{escape(name)}" for name in names)
     rows = "".join(
-        f"<tr><td>{escape(METHODS[method])}"
+        f"<tr><td>{_title(method)}"
         + "".join(f"<td>{cell(name, figures[name])}" for name in names if name in figures)
         for method, figures in total.items()
     )
+    notes = "".join(f"<br>{escape(f'{name}: {NOTES[name]}.')}" for name in names if name in NOTES)
     shown = "".join(_case(case, results["cases"][case.name]["methods"]) for case in cases)
     return (
-        f"<h2>{TITLES[operation]}</h2><p>Success: {escape(SUCCESS[operation])}.</p>"
-        f"<table><tr><th>{head}</tr>{rows}</table>{shown}"
+        f'<h2 id="{operation}">{TITLES[operation]}</h2>'
+        f"<p>Success: {escape(SUCCESS[operation])}.<small>{notes}</small></p>"
+        f"<table><tr><th>{head}</tr>{rows}</table><br>{shown}"
     )
 
 
-def _case(case: Case, methods: Mapping[str, list[Mapping[str, float]]]) -> str:
-    loops = " loop" if case.operation == "loop" else ""
-    given = {"source": [{}], "given": [{}]} if case.operation in ("upsample", "extend") else {}
-    rows = []
-    for method, figures in ({"source": [{}]} | given | dict(methods)).items():
-        players = "".join(
-            f'<audio controls preload="none"{loops} src="sounds/'
-            f'{case.name}-{method.replace(" ", "-")}-{number}.flac"></audio>'
-            for number in range(len(figures))
-        )
-        title = METHODS.get(
-            method, {"source": "the recording", "given": "what was edited"}.get(method, "")
-        )
-        rows.append(f"<tr><td>{escape(title)}<br><small>{_said(figures)}</small><td>{players}</tr>")
+def _case(case: Case, methods: Mapping[str, Rows]) -> str:
+    first: dict[str, Rows] = {"source": [{}]}
+    if "keep" in methods:  # the same sound, with figures
+        first = {"keep": methods["keep"]}
+    if case.operation in ("upsample", "extend"):
+        first["given"] = [{}]
+    rows = "".join(_method(case, method, rows) for method, rows in (first | {**methods}).items())
     what = case.prompt or (f"with {Path(case.other).name}" if case.other else "")
+    group = "" if case.group == "all" else case.group
     failed = "" if all(row["success"] for row in methods["edit"]) else ' class="bad"'
     return (
-        f'<div class="case" id="{case.name}"><div><b{failed}>{case.name}</b> {escape(case.group)}'
-        f"<br>{escape(Path(case.source).name)} <i>{escape(what)}</i>"
-        f"<table>{''.join(rows)}</table></div>"
+        f'<div class="case" id="{case.name}"><h3><b{failed}>{case.name}</b> '
+        f"{escape(Path(case.source).name)} <i>{escape(what)}</i> "
+        f"<small>{escape(group)}</small></h3><table>{rows}</table>"
         f'<img loading="lazy" alt="before, mask, after" src="pictures/{case.name}.png"></div>'
     )
 
 
-def _said(rows: Sequence[Mapping[str, float]]) -> str:
-    """Return the means of all figures of a method."""
-    return ", ".join(
-        f"{escape(name)} {np.mean([row[name] for row in rows]):.2f}" for name in rows[0]
+def _method(case: Case, method: str, rows: Rows) -> str:
+    loops = " loop" if case.operation == "loop" else ""
+    players = " ".join(
+        f'<audio controls preload="none"{loops} src="sounds/'
+        f'{case.name}-{method.replace(" ", "-")}-{number}.flac"></audio>'
+        for number in range(len(rows))
     )
+    said = "; ".join(
+        f"{escape(name)} {cell(name, {'mean': np.mean([row[name] for row in rows])})}"
+        for name in sorted(rows[0], key=lambda name: name not in RATES)
+    )
+    return f'<tr><td>{_title(method)}<br><small>{said}</small><td class="players">{players}</tr>'
+
+
+def _title(method: str) -> str:
+    """Return what a method is called, in HTML."""
+    name = escape(METHODS.get(method) or _GIVEN[method])
+    return re.sub("`([^`]*)`", r"<code>\1</code>", name)

@@ -114,13 +114,20 @@ def cell(name: str, figure: Mapping[str, Any]) -> str:
 
 def tables(results: Mapping[str, Any]) -> str:
     """Return the document: every operation's table, its parts, and where it fails."""
+    probed = results.get("probed")
+    again = (
+        f" The code has changed since they were measured; {', '.join(probed['again'])} gave the "
+        "same figures again, to within 0.01."
+        if probed
+        else ""
+    )
     parts = [
         "# Editing, measured\n",
         "Written by `make manipulation`; do not edit. "
         f"{len(results['cases'])} edits of recordings that were kept out of training, "
         f"{len(SEEDS)} seeds each, with default settings, by the model with hash "
         f"`{results['model_hash'][:12]}`. Means with 95 % bootstrap intervals over prompts. An "
-        "interval from 100 to 100 says that no prompt failed, not that none ever would. "
+        f"interval from 100 to 100 says that no prompt failed, not that none ever would.{again} "
         "[Editing](editing.md) says what to make of it; "
         "`build/manipulation/report.html` lets you hear it.\n",
         "The baselines fill what the edit fills, at the same level and with the same cross-fade. "

@@ -13,10 +13,30 @@ from typing import Any
 from latentfoley.data.manifest import Entry, read_manifest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "tiny"
+EVALUATION = BENCHMARKS.parent / "evaluation" / "tiny.json"
 LICENCE_URLS = {
     "CC0": "http://creativecommons.org/publicdomain/zero/1.0/",
     "CC-BY": "http://creativecommons.org/licenses/by/3.0/",
 }
+COMPARED = {
+    "real recordings": "real",
+    "held-out recordings through VAE and vocoder": "through VAE and vocoder",
+    "generated from texts": "generated",
+}
+SCORES = (
+    ("classifier", "FD"),
+    ("classifier", "KAD"),
+    ("classifier", "IS"),
+    ("classifier", "KL softmax"),
+    ("classifier", "diversity"),
+    ("classifier", "diversity of the reference"),
+    ("clap (tiny)", "FD"),
+    ("clap (tiny)", "KAD"),
+    ("clap (tiny)", "CLAP score"),
+    ("clap (tiny)", "memorised clips"),
+    ("levels", "silent clips"),
+    ("levels", "clipped clips"),
+)
 SETS = (
     "held-out recordings",
     "the same through VAE and vocoder",
@@ -37,6 +57,7 @@ def main(manifest: Path, model: Path) -> None:
         "recognition": recognition(reports["recognition"]),
         "classifier": classifier(reports["classifier"]),
         "reconstruction": reconstruction(reports["reconstruction"]),
+        "evaluation": evaluation(json.loads(EVALUATION.read_text(encoding="utf-8"))),
         "speed": speed(reports["speed"]),
         "size": f"{sum(f.stat().st_size for f in model.glob('*/*')) / 1e6:.1f} MB",
         "hash": reports["recognition"]["model_hash"],
@@ -68,6 +89,25 @@ def recognition(report: dict[str, Any]) -> str:
         for name in SETS
     ]
     return "\n".join([*rows, "| all | " + " | ".join(whole) + " |"])
+
+
+def evaluation(report: dict[str, Any]) -> str:
+    heads = [f"{head}, n = {report[name]['n']}" for name, head in COMPARED.items()]
+    n = report[next(iter(COMPARED))]["n_reference"]
+    rows = [f"| against {n} held-out recordings | " + " | ".join(heads) + " |"]
+    rows.append("| --- |" + " --- |" * len(heads))
+    for ears, score in SCORES:
+        found = [report[name]["scores"][ears].get(score) for name in COMPARED]
+        name = score if ears == "levels" else f"{score}, {ears.partition(' ')[0]}"
+        rows.append(f"| {name} | " + " | ".join(map(with_interval, found)) + " |")
+    return "\n".join(rows)
+
+
+def with_interval(figure: dict[str, Any] | None) -> str:
+    if figure is None:
+        return "–"
+    low, high = figure["interval_95"]
+    return f"{figure['value']:.3g} ({low:.3g} to {high:.3g})"
 
 
 def classifier(report: dict[str, Any]) -> str:

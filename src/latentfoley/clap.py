@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from latentfoley.audio import resample
 from latentfoley.config import ClapFrontEnd
-from latentfoley.mel import magnitude, mel_filters
+from latentfoley.mel import mel_filters, power
 from latentfoley.notation import Embedding, Waveform
 
 AudioFeatures = Float[Tensor, "B 1 T F"]
@@ -31,8 +31,8 @@ _FLOOR = 1e-10  # of the power, hence -100 dB
 def audio_features(windows: Waveform, front_end: ClapFrontEnd) -> AudioFeatures:
     """Return 10·log₁₀ max(M · |STFT|², 10⁻¹⁰) of windows of `front_end.n_samples` samples."""
     config = front_end.mel
-    power = mel_filters(config).to(windows) @ magnitude(windows, config).square()  # (B, F, T)
-    return 10 * power.clamp(min=_FLOOR).log10().transpose(1, 2).unsqueeze(1)  # (B, 1, T, F)
+    bands = mel_filters(config).to(windows) @ power(windows, config)  # (B, F, T)
+    return 10 * bands.clamp(min=_FLOOR).log10().transpose(1, 2).unsqueeze(1)  # (B, 1, T, F)
 
 
 def cut_windows(waveform: Float[Tensor, "N"], n_samples: int) -> Waveform:

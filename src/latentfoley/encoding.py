@@ -68,20 +68,21 @@ def encode_audio(
         raise InputError(
             f"a provenance record of {len(comment):,} bytes; allowed: {MAX_PROVENANCE_BYTES:,}"
         )
-    samples = _quantise(waveform * safe_gain(waveform), codec)
+    gain = safe_gain(waveform)
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", sample_rate, 1, codec, format=name) as file:
         if comment:
             file.comment = comment
-        # In blocks: the Vorbis encoder crashes the process on minutes of sound in one call.
-        for start in range(0, len(samples), _BLOCK_SAMPLES):
-            file.write(samples[start : start + _BLOCK_SAMPLES])
+        # In blocks: rounding takes many times a sound's memory, and the Vorbis encoder crashes the
+        # process on minutes of sound in one call.
+        for start in range(0, len(waveform), _BLOCK_SAMPLES):
+            file.write(_quantise(gain * waveform[start : start + _BLOCK_SAMPLES], codec))
     return buffer.getvalue()
 
 
 def safe_gain(waveform: Shaped[np.ndarray, "..."]) -> float:
     """Return the factor that keeps a waveform from clipping: 1.0, or 0.999 / max |x| if max > 1."""
-    peak = float(np.abs(waveform).max())
+    peak = max(float(waveform.max()), -float(waveform.min()))
     return _HEADROOM_PEAK / peak if peak > 1.0 else 1.0
 
 

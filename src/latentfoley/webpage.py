@@ -25,7 +25,7 @@ def document(title: str, body: str, *, style: str = "") -> str:
 
 def player(wav: bytes) -> str:
     """Return an element that plays the bytes of a WAV file."""
-    return f'<audio controls preload="none" src="data:audio/wav;base64,{_base64(wav)}"></audio>'
+    return f'<audio controls preload="metadata" src="data:audio/wav;base64,{_base64(wav)}"></audio>'
 
 
 def picture(png: bytes, says: str) -> str:

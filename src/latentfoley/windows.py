@@ -91,7 +91,8 @@ def in_windows(
         total[:, :, here] += w.to(part) * part
         weight[here] += w
     assert total is not None
-    return total / weight.to(total)
+    total /= weight.to(total)
+    return total
 
 
 def jointly(denoiser: Denoiser, window: int) -> Denoiser:

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import json
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -148,6 +149,8 @@ def arguments(tmp_path, micro_model_folder, classifier):
         classifier=classifier,
         data=tmp_path / "data",
         place=tmp_path / "build",
+        out=tmp_path / "results.json",
+        probe=False,
         workers=1,
     )
 
@@ -183,6 +186,35 @@ class TestTheRunner:
         results["summary"] = summarise(results["cases"])
         run.write_page(page, results, cases)
         assert page.read_text().count("<audio") >= 10
+
+    def test_a_probe_lets_the_record_stand_if_nothing_has_changed(
+        self, arguments, monkeypatch, cases
+    ):
+        def measured(judges, case, **_):
+            seen.append(case.name)
+            return {"edit": [{"success": success}]}
+
+        seen, success = [], 1.0
+        monkeypatch.setattr(run, "measure", measured)
+        cases = [*cases, cases[0].model_copy(update={"name": "inpaint-02"})]
+        first = run.measure_all(cases, arguments)
+        arguments.out.write_text(json.dumps(first))
+        assert len(seen) == 3
+
+        arguments.probe = True
+        monkeypatch.setattr(run, "code_hash", lambda: "new")
+        second = run.measure_all(cases, arguments)
+        assert second["code_hash"] == "new"
+        probed = {"measured_with": first["code_hash"], "again": ["transfer-01", "inpaint-01"]}
+        assert second["probed"] == probed
+        assert second["cases"] == first["cases"]
+        assert seen[3:] == probed["again"]
+
+        success = 0.0
+        monkeypatch.setattr(run, "code_hash", lambda: "newer")
+        arguments.out.write_text(json.dumps(second))
+        with pytest.raises(SystemExit, match="transfer-01 has changed: measure all again"):
+            run.measure_all(cases, arguments)
 
     def test_another_recording_is_measured_again(self, arguments, cases):
         ground = ["code", "weights", "classifier"]

@@ -1,5 +1,6 @@
 """`latentfoley train`: from recipe to component, and what is said about a recipe that is wrong."""
 
+import json
 import os
 import shutil
 import signal
@@ -83,6 +84,14 @@ class TestVae:
         assert vae().code == 0
         assert steps == [1]
 
+    def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(self, vae, tmp_path):
+        vae("learning_rate", "checkpoint_every = 1\nlearning_rate")
+        (tmp_path / "run" / "checkpoints" / "0000002.pt").write_bytes(b"")
+        end = vae("learning_rate", "checkpoint_every = 1\nlearning_rate")
+        assert end.code == 0
+        assert end.err.startswith("warning: run/checkpoints/0000002.pt cannot be read (")
+        assert end.err.endswith("; going on from the one before\n")
+
 
 class TestRecipe:
     @pytest.mark.parametrize(
@@ -95,13 +104,38 @@ class TestRecipe:
             ("steps = 2", 'steps = "many"', ["run.steps: Input should be", "got 'many'"]),
             ("steps = 2", "steps = 0", "run.steps: Input should be greater than or equal to 1"),
             ("[8, 16]", "[8, 15]", "model: 15 channels do not divide into 4 norm_groups"),
-            ('"fp32"', '"fp16"', ["run.precision: ", "'fp32' or 'bf16'", "got 'fp16'"]),
+            ('"fp32"', '"fp8"', ["run.precision: ", "'fp32', 'bf16' or 'fp16'", "got 'fp8'"]),
             ("[run]", "[run", "is not valid TOML"),
             ("[run]", "x = " + "[" * 5000, "is not valid TOML"),
         ],
     )
     def test_what_is_wrong_is_named(self, refused_recipe, old, new, says):
         assert refused_recipe(old, new, says=says).startswith("error: vae.toml")
+
+    def test_a_batch_that_does_not_divide(self, refused_recipe):
+        says = "run.batch_size 3 does not divide into 2 equal parts, 2 (run.accumulate) for each"
+        refused_recipe("batch_size = 2", "batch_size = 3\naccumulate = 2", says=says)
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            ("run.step=3", ["vae.toml --set run.step=3: unknown key 'step' in [run]", "'steps'?"]),
+            ("run.steps", "--set run.steps: give key=value or table.key=value"),
+            ("run..steps=3", "--set run..steps=3: give key=value"),
+            ("run.steps.x=3", "--set run.steps.x=3: 'steps' is a value, not a table"),
+            ("run.steps=many", ["run.steps: Input should be", "got 'many'"]),
+        ],
+    )
+    def test_a_value_set_in_vain(self, run, refused, data, tmp_path, words, says):
+        (tmp_path / "vae.toml").write_text(RECIPE)
+        refused(run, "train", "vae", "vae.toml", "--set", words, says=says)
+
+    def test_a_value_set(self, run, data, tmp_path):
+        (tmp_path / "vae.toml").write_text(RECIPE)
+        words = ("--set", "run.steps=1", "--set", "run.folder=there", "--device", "cpu")
+        end = run("train", "vae", "vae.toml", *words)
+        assert end.out.splitlines()[-1] == "there/model"
+        assert (tmp_path / "there" / "checkpoints" / "0000001.pt").is_file()
 
     @pytest.mark.parametrize("part", ["clap", "vae", "vocoder", "diffusion"])
     def test_no_recipe(self, run, refused, tmp_path, part):
@@ -240,6 +274,19 @@ class TestDiffusion:
     )
     def test_a_recipe_that_does_not_hold_together(self, refused, diffusion, change, says):
         refused(diffusion, *change, says=says)
+
+    def test_latents_that_broke_since_the_run_began(self, run, refused, diffusion, tmp_path):
+        assert diffusion().code == 0
+        (broken,) = (tmp_path / "latents").glob("latents-*.safetensors")
+        whole = broken.read_bytes()
+        broken.write_bytes(whole[:100])
+        more = ("train", "diffusion", "diffusion.toml", "--device", "cpu", "--set", "run.steps=3")
+        says = f"latents/{broken.name} is damaged ("
+        assert "run the same `latentfoley data encode` again" in refused(run, *more, says=says)
+        broken.write_bytes(whole)
+        assert run(*more).code == 0
+        lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+        assert [json.loads(line)["step"] for line in lines] == [0, 1, 2]  # on from what was saved
 
     def test_parts_that_were_not_made_for_each_other(self, refused, diffusion):
         new = NEW.replace("latent_channels = 4", "latent_channels = 2").partition("[model]")

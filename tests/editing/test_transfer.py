@@ -1,5 +1,7 @@
 """Transfer and variation: their two ends are known exactly, and lengths are kept."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -141,3 +143,13 @@ def test_a_level_goes_there_and_back():
     assert np.abs(level.to_model(waveform)).max() == pytest.approx(0.5, abs=1e-5)
     np.testing.assert_allclose(level.to_source(level.to_model(waveform)), waveform, atol=1e-7)
     assert Level.of(np.zeros(10, np.float32)) == Level()
+
+
+def test_a_long_sound_gets_its_level_back_without_further_copies():
+    long = np.resize(noise(), 100 * 16_000)
+    level = Level.of(long)
+    tracemalloc.start()
+    level.to_source(long)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.1 * long.nbytes

@@ -47,9 +47,10 @@ def bands(monkeypatch):
     return Bands
 
 
-def write_set(folder, seed, n=24):
+def write_set(place, name, seed, n=24):
     """Write n sounds, half of them noises and half tones, and return the folder."""
-    folder.mkdir(parents=True)
+    folder = place / name
+    folder.mkdir()
     for k in range(n):
         sound = noise(0.3, amplitude=0.1 + 0.015 * k, seed=seed + k)
         if k % 2:
@@ -61,4 +62,10 @@ def write_set(folder, seed, n=24):
 @pytest.fixture
 def sets(tmp_path):
     """The folders of a generated and a reference set of the same kind."""
-    return write_set(tmp_path / "made", 0), write_set(tmp_path / "real", 100)
+    return write_set(tmp_path, "made", 0), write_set(tmp_path, "real", 100)
+
+
+@pytest.fixture(scope="session")
+def write_sounds():
+    """The function that writes such a set, for those who need others."""
+    return write_set

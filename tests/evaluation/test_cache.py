@@ -6,20 +6,22 @@ import pytest
 from latentfoley.evaluation.cache import Cache, cache_key, content_hash
 
 
-def test_what_was_put_is_got(tmp_path):
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_was_put_is_got(tmp_path, order):
     cache = Cache(tmp_path)
-    cache.put("ab12", {"windows": np.eye(2), "logits": np.arange(3.0)})
+    windows = np.asarray(np.arange(6.0).reshape(2, 3), order=order)
+    cache.put("ab12", {"windows": windows, "logits": np.arange(3.0)})
     found = Cache(tmp_path).get("ab12")
-    assert np.array_equal(found["windows"], np.eye(2))
+    assert np.array_equal(found["windows"], windows)
     assert np.array_equal(found["logits"], np.arange(3.0))
     assert cache.get("ab13") is None
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut short", b"anything"])
+@pytest.mark.parametrize("damage", [b"", b"\x10\0\0\0\0\0\0\0{cut short", b"anything"])
 def test_a_damaged_file_is_as_none(tmp_path, damage):
     cache = Cache(tmp_path)
     cache.put("ab12", {"windows": np.eye(2)})
-    (tmp_path / "ab" / "ab12.npz").write_bytes(damage)
+    (tmp_path / "ab" / "ab12.safetensors").write_bytes(damage)
     assert cache.get("ab12") is None
 
 

@@ -159,3 +159,38 @@ class TestRefused:
     def test_an_embedder_that_the_protocol_has_not(self, sets):
         with pytest.raises(InputError, match="no embedder 'bands'"):
             evaluate(*sets, settings(protocol="audioldm_eval"))
+
+
+class TestEmbeddedEars:
+    """The same through the embedder that everyone has: the CLAP of the embedded model."""
+
+    @pytest.fixture(scope="class")
+    def heard(self, tmp_path_factory, write_sounds):
+        """Scores of sounds, of the same with silence in half of them, and of noise instead."""
+        folder = tmp_path_factory.mktemp("ears")
+        made, real = write_sounds(folder, "made", 0), write_sounds(folder, "real", 100)
+        silenced, noises = (shutil.copytree(made, folder / name) for name in ("half", "noise"))
+        overwrite(silenced, np.zeros(4800, np.float32), [f"{k:02d}.wav" for k in range(12)])
+        for k in range(24):
+            overwrite(noises, noise(0.3, amplitude=0.9, seed=k), [f"{k:02d}.wav"])
+        how = Settings(bootstrap=Bootstrap(resamples=5))
+        return {
+            side.name: {
+                score.name: score.value
+                for part in evaluate(side, real, how).sections
+                for score in part.scores
+            }
+            for side in (made, silenced, noises)
+        }
+
+    @pytest.mark.parametrize("name", ["FD", "FD∞", "KAD", "KID", "KL softmax"])
+    @pytest.mark.parametrize("side", ["half", "noise"])
+    def test_silence_and_noise_are_worse(self, heard, side, name):
+        assert heard[side][name] > heard["made"][name]
+
+    def test_noise_is_less_like_the_reference(self, heard):
+        assert heard["noise"]["CLAP audio-audio"] < heard["made"]["CLAP audio-audio"]
+        assert heard["noise"]["diversity"] < heard["made"]["diversity"]
+
+    def test_the_mean_of_fd_per_clip_is_fooled_by_clips_that_are_alike(self, heard):
+        assert heard["noise"]["FD per clip"] < heard["made"]["FD per clip"]  # as its caveat says

@@ -25,6 +25,11 @@ def gaussian(n, width, *, seed=0, shift=0.0):
     return rng.normal(size=(n, width)) @ mixing + shift
 
 
+def resample(n):
+    """Places drawn with replacement, some of them several times."""
+    return np.random.default_rng(2).integers(0, n, n)
+
+
 def by_matrix_square_root(one, other):
     """The same formula, literally."""
     covs = [np.cov(rows, rowvar=False) for rows in (one, other)]
@@ -65,11 +70,11 @@ class TestExact:
     @pytest.mark.parametrize(("n", "m", "width"), [(200, 150, 8), (40, 300, 64), (60, 50, 64)])
     def test_the_way_by_eigenvalues_is_the_same_to_1e_7_of_the_traces(self, n, m, width):
         one, other = gaussian(n, width), gaussian(m, width, seed=1, shift=0.3)
-        repeated = one[np.random.default_rng(2).integers(0, n, n)]  # as resamples are
         spread = np.cov(one, rowvar=False).trace() + np.cov(other, rowvar=False).trace()
-        for rows in (one, repeated):
-            quick = frechet._by_eigenvalues(rows, *frechet._moments(other))
-            assert quick == pytest.approx(frechet_distance(rows, other), abs=1e-7 * spread)
+        for i, j in ((np.arange(n), np.arange(m)), (resample(n), resample(m))):
+            of_other = frechet._moments(*frechet._counted(other, j))
+            quick = frechet._by_eigenvalues(*frechet._counted(one, i), *of_other)
+            assert quick == pytest.approx(frechet_distance(one[i], other[j]), abs=1e-7 * spread)
 
     def test_it_is_torchmetrics(self):
         from torchmetrics.image.fid import FrechetInceptionDistance

@@ -5,6 +5,7 @@ import pytest
 import scipy.signal
 
 from latentfoley.errors import InputError
+from latentfoley.evaluation import level
 from latentfoley.evaluation.level import (
     LOWEST_LUFS,
     clipping_rate,
@@ -36,6 +37,16 @@ class TestLoudness:
         weighted = scipy.signal.lfilter(*high_pass, scipy.signal.lfilter(*shelf, sound))
         expected = -0.691 + 10 * np.log10(np.mean(weighted**2))
         assert loudness(sound, 48_000) == pytest.approx(expected, abs=0.02)
+
+    @pytest.mark.parametrize("sample_rate", [16_000, 44_100])
+    def test_blocks_are_the_filter_over_the_whole_clip(self, sample_rate):
+        sound = np.concatenate([noise(0.7, sample_rate), tone(30, 1.6, sample_rate)])
+        sound = sound.astype(np.float64)
+        impulse = np.zeros(len(sound))
+        impulse[0] = 1.0
+        response = level._k_weighted(impulse, sample_rate)
+        expected = scipy.signal.fftconvolve(sound, response)[: len(sound)]
+        assert np.allclose(level._k_weighted(sound, sample_rate), expected)
 
     def test_half_the_amplitude_is_six_decibels_and_pauses_are_gated(self):
         loud = loudness(noise(2.0), 16_000)

@@ -27,7 +27,7 @@ def test_the_table_holds_every_score(evaluation):
             line = next(line for line in text.splitlines() if f" {score.name} " in line)
             assert report.number(score.value) in line
             assert report.number(score.interval[0]) in line
-    assert "bands bbbbbbbbbbbb · 8 bands" in text
+    assert "bands: weights bbbbbbbbbbbb, classes 8 bands, sample_rate 16000" in text
     assert "resampler soxr-hq" in text
 
 

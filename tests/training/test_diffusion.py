@@ -1,6 +1,5 @@
 """Training of ε_θ on four recordings: what a step does, what is averaged, kept and shown."""
 
-import math
 import shutil
 
 import pytest
@@ -16,7 +15,14 @@ from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latentfoley.training.loop import train
 from latents import encode_folder
 from micro import UNET
-from tasks import assert_same_weights, run_recipe, unbroken_and_resumed
+from tasks import (
+    assert_close_weights,
+    assert_finite,
+    assert_same_weights,
+    in_parts_and_whole,
+    run_recipe,
+    unbroken_and_resumed,
+)
 from weights import normal
 
 CPU = torch.device("cpu")
@@ -78,9 +84,12 @@ class TestTraining:
         recipes = {name: recipe(tmp_path / name) for name in ("unbroken", "resumed")}
         assert_same_weights(*unbroken_and_resumed(make, recipes.get))
 
-    def test_half_precision_is_finite(self, recipe):
-        losses = make(recipe(run={"precision": "bf16"})).step(0)
-        assert all(math.isfinite(value) for value in losses.values())
+    def test_parts_make_the_steps_of_the_whole(self, recipe):
+        assert_close_weights(*in_parts_and_whole(make, recipe))
+
+    @pytest.mark.parametrize("precision", ["bf16", "fp16"])
+    def test_half_precision_is_finite(self, recipe, precision):
+        assert_finite(make(recipe(run={"precision": precision})))
 
     def test_the_average_follows(self, recipe):
         task = make(recipe(ema_decay=0.0))

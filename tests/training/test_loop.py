@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from latentfoley.errors import TrainingError
 from latentfoley.training.checkpoint import load_checkpoint
-from latentfoley.training.descent import autocast
 from latentfoley.training.loop import learning_rate_factor, train
 from latentfoley.training.recipe import RunRecipe
 from lines import Line, line_recipe
@@ -141,11 +140,3 @@ class TestFailing:
         with pytest.raises(TrainingError):
             train(Line(recipe(), watch=lambda step: math.nan), recipe())
         assert signal.getsignal(signal.SIGTERM) is before
-
-
-@pytest.mark.parametrize(
-    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
-)
-def test_precision_is_that_of_the_recipe(recipe, precision, dtype):
-    with autocast(recipe(precision=precision), torch.device("cpu")):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

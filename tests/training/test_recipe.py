@@ -62,6 +62,36 @@ def test_what_is_wrong_is_named(recipe, old, new, message):
         read_recipe(recipe(TEXT.replace(old, new)), VaeRecipe)
 
 
+@pytest.mark.parametrize(
+    ("override", "name", "value"),
+    [
+        ("run.steps=100", "steps", 100),
+        ("run.learning_rate = 5e-4", "learning_rate", 5e-4),
+        ("run.folder=runs/other one", "folder", Path("runs/other one")),
+        ("run.folder='a=b'", "folder", Path("a=b")),
+        ("run.precision=fp32", "precision", "fp32"),
+        ("run.compile=true", "compile", True),
+    ],
+)
+def test_a_value_is_replaced(recipe, override, name, value):
+    path = recipe(TEXT)
+    before, after = read_recipe(path, VaeRecipe), read_recipe(path, VaeRecipe, [override])
+    assert getattr(after.run, name) == value != getattr(before.run, name)
+    assert after == before.model_copy(update={"run": before.run.model_copy(update={name: value})})
+
+
+def test_the_last_override_wins_and_tables_are_made(recipe):
+    overrides = ["model.block_channels=[32,64,96]", "mel.n_mels=32", "kl_weight=1", "kl_weight=2"]
+    vae = read_recipe(recipe(TEXT), VaeRecipe, overrides)
+    assert vae.model.block_channels == (32, 64, 96)
+    assert (vae.mel.n_mels, vae.kl_weight) == (32, 2)
+
+
+def test_an_override_sets_one_value_and_no_more(recipe):
+    with pytest.raises(RecipeError, match=r"kl_weight: .*got '1.nsteps = 7'"):
+        read_recipe(recipe(TEXT), VaeRecipe, ["kl_weight=1\nsteps = 7"])
+
+
 def test_no_recipe(tmp_path):
     with pytest.raises(RecipeError, match="there is no recipe at"):
         read_recipe(tmp_path / "nowhere.toml", VaeRecipe)

@@ -10,7 +10,14 @@ from latentfoley.mel import log_mel
 from latentfoley.training.loop import train
 from latentfoley.training.vocoder import VocoderRecipe, VocoderTask
 from micro import VOCODER
-from tasks import assert_same_weights, run_recipe, unbroken_and_resumed
+from tasks import (
+    assert_close_weights,
+    assert_finite,
+    assert_same_weights,
+    in_parts_and_whole,
+    run_recipe,
+    unbroken_and_resumed,
+)
 
 CPU = torch.device("cpu")
 
@@ -82,9 +89,23 @@ def test_it_resumes_bit_for_bit(recipe):
     assert_same_weights(*unbroken_and_resumed(make, recipe))
 
 
-def test_half_precision_is_finite(recipe):
-    losses = make(recipe(run={"precision": "bf16"})).step(0)
-    assert all(math.isfinite(value) for value in losses.values())
+def test_parts_make_the_steps_of_the_whole(recipe):
+    assert_close_weights(*in_parts_and_whole(make, recipe))
+
+
+def test_held_out_losses_are_the_same_every_time(recipe):
+    task = make(recipe())
+    values = task.validate()
+    assert values["valid_loss"] > 0
+    assert all(name.startswith("valid_") for name in values)
+    assert task.validate() == values
+    task.step(0)
+    assert task.validate() != values
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_is_finite(recipe, precision):
+    assert_finite(make(recipe(run={"precision": precision})))
 
 
 def test_what_is_exported_makes_the_same_sound(recipe):

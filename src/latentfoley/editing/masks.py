@@ -79,8 +79,11 @@ class Region:
         spectrum by spectrum outside the bands."""
         if self.bands_hz:
             made = kept + keep_bands(made - kept, self.bands_hz, self.config.mel.sample_rate)
-        weights = self.sample_weights()
-        return np.where(weights == 0, kept, (1 - weights) * kept + weights * made).astype("f4")
+        weights, composed = self.sample_weights(), kept.astype(np.float32)
+        new = weights > 0
+        w = weights[new]
+        composed[new] = (1 - w) * kept[new] + w * made[new]
+        return composed
 
 
 def keep_bands(

@@ -39,17 +39,20 @@ class Level:
         if waveform.size == 0:
             return cls()
         offset = float(waveform.mean(dtype=np.float64))
-        peak = float(np.abs(waveform - offset).max())
+        peak = float(max(waveform.max() - offset, offset - waveform.min()))
         return cls(PEAK / peak, offset) if peak > SILENCE_PEAK else cls()
 
     def to_model(self, waveform: Samples) -> Samples:
         """Return the recording as the model is used to hear it."""
-        return ((waveform - self.offset) * self.gain).astype(np.float32)
+        levelled = waveform - np.float32(self.offset)
+        levelled *= np.float32(self.gain)
+        return levelled
 
     def to_source(self, waveform: Samples) -> Samples:
         """Return what the model made, at the recording's level; limited to [-1, 1]."""
-        restored = waveform / np.float32(self.gain) + np.float32(self.offset)
-        return np.clip(restored, -1, 1).astype(np.float32)
+        restored = waveform / np.float32(self.gain)
+        restored += np.float32(self.offset)
+        return np.clip(restored, -1, 1, out=restored)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,13 @@
 """Features kept from run to run, by what they were computed from and never by where it lay."""
 
-import io
 import json
 import os
-import zipfile
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from latentfoley.encoding import write_atomically
 
@@ -27,25 +27,24 @@ class Cache:
         if self.folder is None:
             return None
         try:
-            with np.load(io.BytesIO(self._path(key).read_bytes()), allow_pickle=False) as found:
-                return {name: found[name] for name in found.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return load(self._path(key).read_bytes())
+        except (OSError, SafetensorError):
             return None
 
     def put(self, key: str, arrays: Arrays) -> None:
         """Keep arrays under a key; a cache that cannot be written to is no error."""
         if self.folder is None:
             return
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        # `save` takes the bytes as they lie: columns first would come back in another order.
+        rows_first = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         try:
-            write_atomically(self._path(key), buffer.getvalue())
+            write_atomically(self._path(key), save(rows_first))
         except OSError:
             self.folder = None
 
     def _path(self, key: str) -> Path:
         assert self.folder is not None
-        return self.folder / key[:2] / f"{key}.npz"
+        return self.folder / key[:2] / f"{key}.safetensors"
 
 
 def default_folder() -> Path:

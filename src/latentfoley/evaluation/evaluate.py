@@ -12,7 +12,7 @@ from latentfoley.errors import InputError, nearest
 from latentfoley.evaluation.cache import Cache
 from latentfoley.evaluation.clips import Clip, ClipSet, as_set, pairs, require_limit
 from latentfoley.evaluation.embedders import require_embedder
-from latentfoley.evaluation.hearing import hear_levels
+from latentfoley.evaluation.hearing import hear_all
 from latentfoley.evaluation.level import Levels
 from latentfoley.evaluation.score import FEWEST_CLIPS
 from latentfoley.evaluation.sections import Ears, Section, Settings, level_section, pair_section
@@ -79,13 +79,16 @@ def evaluate(
             f"{len(made)} generated and {len(real)} reference clips are too few: no score of them "
             "says anything about others, and none has an interval"
         )
-    levels = _levels(one.source, made, cache, "generated", warnings)
-    _levels(other.source, real, cache, "reference", warnings)
+    ears = [Ears(spec, settings, cache) for spec in settings.embedders]
+    through = [(ear.embedder, ear.reading) for ear in ears]
+    levels, of_made = hear_all(one.source, made, through, cache)
+    _require_sound(levels, one.source, "generated", warnings)
+    levels_of_real, of_real = hear_all(other.source, real, through, cache)
+    _require_sound(levels_of_real, other.source, "reference", warnings)
     sections = [level_section(levels, settings.bootstrap)]
-    for spec in settings.embedders:
-        sections.append(Ears(spec, settings, cache).section(
-            (one.source, made), (other.source, real), paired=paired, warnings=warnings
-        ))  # fmt: skip
+    captions = [clip.caption for clip in made]
+    for ear, heard, wanted in zip(ears, of_made, of_real, strict=True):
+        sections.append(ear.section(heard, wanted, captions, paired=paired, warnings=warnings))
     if settings.reconstruction:
         sections.append(pair_section(made, real, paired, settings.bootstrap))
     return Evaluation(
@@ -116,11 +119,8 @@ def require_settings(settings: Settings) -> None:
         require_embedder(spec)
 
 
-def _levels(
-    source: Path, clips: Sequence[Clip], cache: Cache, what: str, warnings: list[str]
-) -> list[Levels]:
-    """Measure a set; refuse one of silence, warn of one with silence in it."""
-    levels = hear_levels(source, clips, cache)
+def _require_sound(levels: Sequence[Levels], source: Path, what: str, warnings: list[str]) -> None:
+    """Refuse a set of silence, warn of one with silence in it."""
     n_silent = sum(level.silent for level in levels)
     if n_silent == len(levels):
         raise InputError(
@@ -131,4 +131,3 @@ def _levels(
             f"{n_silent} of {len(levels)} {what} clips are silent (below -60 dBFS): distances "
             "between sets can be fooled by silence"
         )
-    return levels

@@ -13,14 +13,15 @@ dimensions.
 
 Where many distances are averaged (intervals, the extrapolation), the squares of those singular
 values serve: the eigenvalues of A₁ Σ₂ A₁ᵀ or A₂ Σ₁ A₂ᵀ, whichever is smaller. That takes a quarter
-of the time and half of the digits.
+of the time and half of the digits. A resample holds about 63 % of the clips; those that it repeats
+are counted instead of copied, which leaves Σ as it is and A shorter.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from latentfoley.errors import InputError
 from latentfoley.evaluation.score import (
@@ -35,6 +36,8 @@ from latentfoley.evaluation.score import (
 
 Mean = Float64[np.ndarray, "D"]
 Root = Float64[np.ndarray, "K D"]
+Places = Int64[np.ndarray, "N"]
+Counts = Int64[np.ndarray, "M"]
 
 _STEPS = 10  # subset sizes of the extrapolation
 _QUICK_STEPS = 3  # the same for every resample of the interval
@@ -64,7 +67,9 @@ def frechet_score(
     one, other = _require_sets(generated, reference)
     value = _distance(one, other)
     draws = _few_draws(bootstrap).draws(
-        lambda i, j: _by_eigenvalues(one[i], *_moments(other[j])), len(one), len(other)
+        lambda i, j: _by_eigenvalues(*_counted(one, i), *_moments(*_counted(other, j))),
+        len(one),
+        len(other),
     )
     interval = normal_spread(value, draws)
     bias = float(draws.mean()) - value if len(draws) else 0.0
@@ -95,9 +100,12 @@ def frechet_infinity(
     if len(one) < 20:
         raise InputError(f"{name} needs 20 generated clips or more to extrapolate, got {len(one)}")
     boot = _few_draws(bootstrap)
-    value = _extrapolate(one, other, _STEPS, _REPEATS, boot.seed)
+    whole = np.arange(len(one))
+    value = _extrapolate(one, whole, _moments(other), _STEPS, _REPEATS, boot.seed)
     draws = boot.draws(
-        lambda i, j: _extrapolate(one[i], other[j], _QUICK_STEPS, 1, boot.seed),
+        lambda i, j: _extrapolate(
+            one, i, _moments(*_counted(other, j)), _QUICK_STEPS, 1, boot.seed
+        ),
         len(one),
         len(other),
     )
@@ -159,17 +167,25 @@ def _distance(one: Rows, other: Rows) -> float:
     return _between(one, *_moments(other))
 
 
-def _moments(rows: Rows) -> tuple[Mean, Root]:
+def _counted(rows: Rows, drawn: Places) -> tuple[Rows, Counts]:
+    """Return the different rows of a resample, and how often each was drawn."""
+    places, counts = np.unique(drawn, return_counts=True)
+    return rows[places], counts
+
+
+def _moments(rows: Rows, counts: Counts | None = None) -> tuple[Mean, Root]:
     """Return μ, and A with Aᵀ A = Σ, of at most D rows."""
-    mean, centred = _centred(rows)
+    mean, centred = _centred(rows, counts)
     if len(rows) <= rows.shape[1]:
         return mean, centred
     return mean, np.asarray(np.linalg.qr(centred, mode="r"))
 
 
-def _centred(rows: Rows) -> tuple[Mean, Root]:
-    mean: Mean = rows.mean(axis=0)
-    return mean, (rows - mean) / np.sqrt(max(1, len(rows) - 1))
+def _centred(rows: Rows, counts: Counts | None) -> tuple[Mean, Root]:
+    shares = np.ones(len(rows)) if counts is None else counts
+    n = int(shares.sum())
+    mean: Mean = shares @ rows / n
+    return mean, (rows - mean) * np.sqrt(shares / max(1, n - 1))[:, None]
 
 
 def _between(one: Rows, mean: Mean, b: Root) -> float:
@@ -180,9 +196,9 @@ def _between(one: Rows, mean: Mean, b: Root) -> float:
     return _squared(own_mean - mean, a, b, overlap)
 
 
-def _by_eigenvalues(one: Rows, mean: Mean, b: Root) -> float:
+def _by_eigenvalues(one: Rows, counts: Counts, mean: Mean, b: Root) -> float:
     """Return the same to about 10⁻⁷ of the traces."""
-    own_mean, a = _centred(one)
+    own_mean, a = _centred(one, counts)
     product = b @ a.T
     gram = product @ product.T if len(b) <= len(one) else product.T @ product
     # Centring takes a rank from either set: eigenvalues beyond it are rounding, and their roots
@@ -197,15 +213,16 @@ def _squared(shift: Mean, a: Root, b: Root, overlap: float) -> float:
     return max(0.0, float(shift @ shift) + traces - 2 * overlap)
 
 
-def _extrapolate(one: Rows, other: Rows, steps: int, repeats: int, seed: int) -> float:
-    """Return the intercept of the distance of subsets against 1 / their size."""
+def _extrapolate(
+    one: Rows, drawn: Places, moments: tuple[Mean, Root], steps: int, repeats: int, seed: int
+) -> float:
+    """Return the intercept of the distance of subsets of a resample against 1 / their size."""
     rng = np.random.default_rng(seed)
-    mean, root = _moments(other)
-    sizes = np.linspace(max(10, len(one) // 5), len(one), steps).round().astype(int)
+    sizes = np.linspace(max(10, len(drawn) // 5), len(drawn), steps).round().astype(int)
 
     def at(size: int) -> float:
-        subsets = [rng.permutation(len(one))[:size] for _ in range(repeats)]
-        return float(np.mean([_by_eigenvalues(one[rows], mean, root) for rows in subsets]))
+        subsets = [rng.permutation(drawn)[:size] for _ in range(repeats)]
+        return float(np.mean([_by_eigenvalues(*_counted(one, rows), *moments) for rows in subsets]))
 
     distances = [at(int(size)) for size in sizes]
     return float(np.polyfit(1 / sizes, distances, 1)[1])

@@ -1,26 +1,23 @@
-"""Clips → features and levels, through the cache; broken files are named, never left out."""
+"""Clips → features and levels, through the cache."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from latentfoley.audio import read_audio
-from latentfoley.errors import AudioFileError, InputError
-from latentfoley.evaluation.cache import Arrays, Cache, cache_key, content_hash
-from latentfoley.evaluation.clips import Clip, require_readable
+from latentfoley.audio import Recording
+from latentfoley.errors import InputError
+from latentfoley.evaluation.cache import Arrays, Cache
+from latentfoley.evaluation.clips import Clip
 from latentfoley.evaluation.embedders import Embedder, Features
 from latentfoley.evaluation.level import Levels, measure
+from latentfoley.evaluation.listeners import Listener, listen
 from latentfoley.evaluation.reading import Reading, Samples
 from latentfoley.evaluation.score import Rows
-from latentfoley.evaluation.threads import in_threads
 
-Read = TypeVar("Read")
-
-_AT_ONCE = 8  # clips that a thread reads, and an embedder hears, together: bounds memory
 _LEVEL_RULES: dict[str, str | int] = {"sample_rate": "own", "channels": "mean"}
 
 
@@ -55,28 +52,31 @@ class Heard:
         return np.concatenate(self.windows) if self.pooled else self.per_clip
 
 
+def hear_all(
+    source: Path, clips: Sequence[Clip], ears: Sequence[tuple[Embedder, Reading]], cache: Cache
+) -> tuple[list[Levels], list[Heard]]:
+    """Return the levels of every clip, and its features through each of several embedders.
+
+    Raises:
+        AudioFileError: files that cannot be read.
+        InputError: an embedder gave features that are not finite, or none.
+    """
+    listeners = [_LEVELS, *(_through(embedder, reading) for embedder, reading in ears)]
+    levels, *features = listen(source, clips, listeners, cache)
+    each = zip(features, ears, strict=True)
+    return _as_levels(levels), [_as_heard(found, embedder) for found, (embedder, _) in each]
+
+
 def hear(
     source: Path, clips: Sequence[Clip], embedder: Embedder, reading: Reading, cache: Cache
 ) -> Heard:
     """Return the features of every clip.
 
     Raises:
-        AudioFileError: files that cannot be read.
-        InputError: an embedder gave features that are not finite, or none.
+        AudioFileError, InputError: as `hear_all`.
     """
-
-    def compute(paths: Sequence[Path], waveforms: Sequence[Samples]) -> list[Arrays]:
-        heard = zip(paths, embedder.embed(waveforms), strict=True)
-        return [_plain(features, embedder, path) for path, features in heard]
-
-    identity = (embedder.name, embedder.weights_hash, reading.rules)
-    found = _each(source, clips, reading.read, compute, identity, cache)
-    logits = [arrays["logits"] for arrays in found if "logits" in arrays]
-    return Heard(
-        [arrays["windows"] for arrays in found],
-        np.stack(logits) if len(logits) == len(found) else None,
-        embedder.pooled,
-    )
+    (found,) = listen(source, clips, [_through(embedder, reading)], cache)
+    return _as_heard(found, embedder)
 
 
 def hear_levels(source: Path, clips: Sequence[Clip], cache: Cache) -> list[Levels]:
@@ -85,18 +85,20 @@ def hear_levels(source: Path, clips: Sequence[Clip], cache: Cache) -> list[Level
     Raises:
         AudioFileError: files that cannot be read.
     """
+    (found,) = listen(source, clips, [_LEVELS], cache)
+    return _as_levels(found)
 
-    def read(path: Path) -> Arrays:
-        recording = read_audio(path, sample_rate=None)
-        levels = measure(recording.waveform, recording.sample_rate)
-        return {"levels": np.array([levels.loudness_lufs, levels.silent, levels.clipped])}
 
-    def as_it_is(paths: Sequence[Path], levels: Sequence[Arrays]) -> list[Arrays]:
-        return list(levels)
+def _through(embedder: Embedder, reading: Reading) -> Listener:
+    identity = (embedder.name, embedder.weights_hash, reading.rules)
+    return Listener(identity, reading.convert, partial(_embedded, embedder))
 
-    found = _each(source, clips, read, as_it_is, ("levels", "", _LEVEL_RULES), cache)
-    rows = [arrays["levels"] for arrays in found]
-    return [Levels(float(row[0]), bool(row[1]), bool(row[2])) for row in rows]
+
+def _embedded(
+    embedder: Embedder, paths: Sequence[Path], waveforms: Sequence[Samples]
+) -> list[Arrays]:
+    heard = zip(paths, embedder.embed(waveforms), strict=True)
+    return [_plain(features, embedder, path) for path, features in heard]
 
 
 def _plain(features: Features, embedder: Embedder, path: Path) -> Arrays:
@@ -111,44 +113,23 @@ def _plain(features: Features, embedder: Embedder, path: Path) -> Arrays:
     return arrays if features.logits is None else arrays | {"logits": features.logits}
 
 
-def _each(
-    source: Path,
-    clips: Sequence[Clip],
-    read: Callable[[Path], Read],
-    compute: Callable[[Sequence[Path], Sequence[Read]], list[Arrays]],
-    identity: tuple[str, str, dict[str, str | int]],
-    cache: Cache,
-) -> list[Arrays]:
-    """Return what `compute` gives for every clip, from the cache where it is there."""
-
-    def work(some: Sequence[Clip]) -> list[Arrays | AudioFileError]:
-        found: dict[int, Arrays | AudioFileError] = {}
-        fresh: list[tuple[int, str, Path, Read]] = []
-        for k, clip in enumerate(some):
-            try:
-                key = cache_key(_content(clip.path), *identity)
-                known = cache.get(key)
-                if known is None:
-                    fresh.append((k, key, clip.path, read(clip.path)))
-                else:
-                    found[k] = known
-            except AudioFileError as error:
-                found[k] = error
-        if fresh:
-            numbers, keys, paths, waveforms = zip(*fresh, strict=True)
-            for k, key, arrays in zip(numbers, keys, compute(paths, waveforms), strict=True):
-                cache.put(key, arrays)
-                found[k] = arrays
-        return [found[k] for k in range(len(some))]
-
-    batches = [clips[i : i + _AT_ONCE] for i in range(0, len(clips), _AT_ONCE)]
-    outcomes = [outcome for batch in in_threads(work, batches) for outcome in batch]
-    require_readable(source, [str(one) for one in outcomes if isinstance(one, AudioFileError)])
-    return [one for one in outcomes if not isinstance(one, AudioFileError)]
+def _as_heard(found: Sequence[Arrays], embedder: Embedder) -> Heard:
+    logits = [arrays["logits"] for arrays in found if "logits" in arrays]
+    return Heard(
+        [arrays["windows"] for arrays in found],
+        np.stack(logits) if len(logits) == len(found) else None,
+        embedder.pooled,
+    )
 
 
-def _content(path: Path) -> str:
-    try:
-        return content_hash(path)
-    except OSError as error:
-        raise AudioFileError(f"'{path}' cannot be opened: {error.strerror or error}") from None
+def _measured(_: Path, recording: Recording) -> Arrays:
+    levels = measure(recording.waveform, recording.sample_rate)
+    return {"levels": np.array([levels.loudness_lufs, levels.silent, levels.clipped])}
+
+
+def _as_levels(found: Sequence[Arrays]) -> list[Levels]:
+    rows = [arrays["levels"] for arrays in found]
+    return [Levels(float(row[0]), bool(row[1]), bool(row[2])) for row in rows]
+
+
+_LEVELS = Listener(("levels", "", _LEVEL_RULES), _measured, lambda _, measured: list(measured))

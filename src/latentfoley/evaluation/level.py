@@ -92,9 +92,9 @@ def loudness(waveform: Samples, sample_rate: int) -> float:
         raise InputError("a clip without samples has no loudness")
     weighted = _k_weighted(waveform.astype(np.float64), sample_rate)
     n_block, n_step = round(_BLOCK_S * sample_rate), round(_STEP_S * sample_rate)
-    padded = np.pad(weighted, (0, max(0, n_block - len(weighted))))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, n_block)[::n_step]
-    power = np.square(windows).mean(axis=1)
+    padded = np.pad(weighted, (1, max(0, n_block - len(weighted))))
+    energy = np.square(padded).cumsum()  # up to every sample, from 0 on: blocks overlap fourfold
+    power = (energy[n_block::n_step] - energy[:-n_block:n_step]) / n_block
     audible = power[power > _power(LOWEST_LUFS)]
     if len(audible) == 0:
         return LOWEST_LUFS
@@ -111,13 +111,16 @@ def _power(lufs: float) -> float:
 
 
 def _k_weighted(waveform: Float64[np.ndarray, "N"], sample_rate: int) -> Float64[np.ndarray, "N"]:
-    # A second of silence takes the tail of the high-pass, which would else wrap to the start.
-    n_fft = len(waveform) + sample_rate
-    shaped = np.fft.rfft(waveform, n_fft) * _k_response(n_fft, sample_rate)
-    return np.fft.irfft(shaped, n_fft)[: len(waveform)]
+    """Filter block by block, each with a past that is thrown away (overlap-save)."""
+    n_past = sample_rate // 4  # after a quarter of a second nothing is left of the high-pass
+    n_fft, n_new = 4 * n_past, 3 * n_past
+    padded = np.pad(waveform, (n_past, -len(waveform) % n_new))
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::n_new]
+    shaped = np.fft.rfft(blocks) * _k_response(n_fft, sample_rate)
+    return np.fft.irfft(shaped, n_fft)[:, n_past:].reshape(-1)[: len(waveform)]
 
 
-@lru_cache(maxsize=4)  # clips of a set are mostly of one length
+@lru_cache(maxsize=4)
 def _k_response(n_fft: int, sample_rate: int) -> Complex128[np.ndarray, "K"]:
     z = np.exp(-2j * np.pi * np.arange(n_fft // 2 + 1) / n_fft)
     return np.asarray(_shelf(z, sample_rate) * _high_pass(z, sample_rate))

@@ -61,7 +61,8 @@ def make_clips(
     for n_made, _ in enumerate(_make(model, missing, options), start=1):
         if progress is not None:
             progress(n_made, len(missing))
-    return ClipSet(place, clips, {name: str(value) for name, value in settings.items()})
+    about = {name: str(value) for name, value in settings.items() if value not in (None, "")}
+    return ClipSet(place, clips, about)
 
 
 def _make(model: Model, missing: Sequence[Job], options: Mapping[str, Any]) -> Iterator[Path]:

@@ -16,7 +16,14 @@ from latentfoley.encoding import encode_audio
 from latentfoley.evaluation.clips import Clip
 from latentfoley.evaluation.evaluate import Evaluation
 from latentfoley.evaluation.reading import Reading
-from latentfoley.evaluation.report import headline, interval, number, origins, section_name
+from latentfoley.evaluation.report import (
+    headline,
+    interval,
+    number,
+    origins,
+    section_details,
+    section_name,
+)
 from latentfoley.evaluation.score import Score
 from latentfoley.evaluation.sections import Section
 from latentfoley.webpage import document, picture, player
@@ -26,8 +33,8 @@ _BARS = 24
 _MAX_SHOWN_S = 30.0
 _RATE = 16_000
 _STYLE = """
-.clips{display:grid;grid-template-columns:repeat(auto-fit,minmax(20em,1fr));gap:1em}
-svg{width:16em;height:5em}"""
+.clips{display:grid;grid-template-columns:repeat(auto-fill,minmax(14em,1fr));gap:1em}
+svg{width:10em;height:3em}td:first-child{min-width:7em}td:last-child{min-width:15em}"""
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
 
 
@@ -45,7 +52,8 @@ def page(evaluation: Evaluation) -> str:
 def _section(section: Section) -> str:
     rows = "".join(_row(score) for score in section.scores)
     head = "<tr><th>score<th>value<th>95 %<th>n<th>clips<th>beware</tr>"
-    return f"<h2>{escape(section_name(section))}</h2><table>{head}{rows}</table>"
+    details = f"<p><small>{escape(section_details(section))}</small></p>"
+    return f"<h2>{escape(section_name(section))}</h2>{details}<table>{head}{rows}</table>"
 
 
 def _row(score: Score) -> str:

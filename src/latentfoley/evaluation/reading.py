@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from latentfoley.audio import fit_length, read_audio, resample
+from latentfoley.audio import Recording, fit_length, read_audio, resample
 from latentfoley.containers import open_recording
 
 Samples = Float32[np.ndarray, "N"]
@@ -50,14 +50,21 @@ class Reading:
         Raises:
             AudioFileError: as `read_audio`.
         """
-        recording = read_audio(path, sample_rate=None)
+        return self.convert(path, read_audio(path, sample_rate=None))
+
+    def convert(self, path: Path, recording: Recording) -> Samples:
+        """Return the same from a recording of the file as it is: several readings can share it.
+
+        Raises:
+            AudioFileError: as `read_audio`.
+        """
         waveform = recording.waveform
         if self.channels == "first" and recording.channels > 1:
             waveform = _first_channel(path, len(waveform))
         if self.level == "zero-mean":
             waveform = waveform - waveform.mean()
-        convert = resample if self.resampler == "soxr-hq" else sinc_resample
-        waveform = convert(waveform, recording.sample_rate, self.sample_rate)
+        to_rate = resample if self.resampler == "soxr-hq" else sinc_resample
+        waveform = to_rate(waveform, recording.sample_rate, self.sample_rate)
         return fit_length(waveform, max(len(waveform), self.min_samples))
 
 

@@ -1,6 +1,7 @@
 """An evaluation as a table for the terminal and as one line per score."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ def table(evaluation: Evaluation) -> "Table":
     from rich.table import Table
 
     out = Table("score", "value", "95 %", "n", "unit", title=escape(headline(evaluation)))
-    out.caption = escape("\n".join(origins(evaluation))) or None
+    out.caption = escape("\n".join([*readings(evaluation), *origins(evaluation)]))
     for section in evaluation.sections:
         out.add_section()
         out.add_row(f"[bold]{escape(section_name(section))}[/]")
@@ -47,20 +48,27 @@ def headline(evaluation: Evaluation) -> str:
 
 def origins(evaluation: Evaluation) -> list[str]:
     """Return how each side came to be, where it is more than a folder."""
-    return [
-        f"{side}: {', '.join(f'{name} {value}' for name, value in about.items())}"
-        for side, about in evaluation.about.items()
-        if about
-    ]
+    return [f"{side}: {_listed(about)}" for side, about in evaluation.about.items() if about]
+
+
+def readings(evaluation: Evaluation) -> list[str]:
+    """Return who listened in each section, and how files were read for it."""
+    return [f"{section_name(part)}: {section_details(part)}" for part in evaluation.sections]
 
 
 def section_name(section: Section) -> str:
-    """Return who listened, and how files were read for it."""
-    reading = ", ".join(f"{key} {value}" for key, value in section.reading.items())
-    if not section.embedder:
-        return f"without an embedder · {reading}"
-    classes = f" · {section.classes}" if section.classes else ""
-    return f"{section.embedder} {section.weights_hash[:12]}{classes} · {reading}"
+    """Return who listened."""
+    return section.embedder or "without an embedder"
+
+
+def section_details(section: Section) -> str:
+    """Return by which weights, with which classes, and how files were read."""
+    facts = {"weights": section.weights_hash[:12], "classes": section.classes, **section.reading}
+    return _listed({name: value for name, value in facts.items() if value != ""})
+
+
+def _listed(facts: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
 
 
 def interval(score: Score) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from latentfoley.evaluation.diversity import (
     memorisation_rate,
     nearest_training_score,
 )
-from latentfoley.evaluation.embedders import Embedder, find_embedder
+from latentfoley.evaluation.embedders import Embedder, TextEmbedder, find_embedder
 from latentfoley.evaluation.frechet import frechet_infinity, frechet_per_clip, frechet_score
 from latentfoley.evaluation.hearing import Heard, hear
 from latentfoley.evaluation.inception import inception_score
@@ -28,6 +28,7 @@ from latentfoley.evaluation.level import Levels, clipping_rate, loudness_score, 
 from latentfoley.evaluation.mel_pairs import psnr_score, ssim_score
 from latentfoley.evaluation.reading import Reading
 from latentfoley.evaluation.score import Bootstrap, Score
+from latentfoley.evaluation.texts import embed_texts
 from latentfoley.evaluation.waveform_pairs import lsd_score, mel_score, stft_score
 from latentfoley.mel import log_mel
 
@@ -106,30 +107,26 @@ class Ears:
 
     def section(
         self,
-        generated: tuple[Path, Sequence[Clip]],
-        reference: tuple[Path, Sequence[Clip]],
+        made: Heard,
+        real: Heard,
+        captions: Sequence[str],
         *,
         paired: bool,
         warnings: list[str],
     ) -> Section:
         """Return every score of two sets; those of pairs only where names agree."""
-        made, real = self.hear(*generated), self.hear(*reference)
         out = _Collected(warnings)
         if self.settings.protocol == "audioldm_eval":
             self._as_the_tool(out, made, real, paired)
         else:
             self._distances(out, made, real)
             self._classes(out, made, real, paired)
-            self._cosines(out, made, real, paired, generated[1])
+            self._cosines(out, made, real, paired, captions)
             self._copies(out, made, real)
         reader = self.embedder
         return Section(
             reader.name, reader.weights_hash, reader.classes, self.reading.rules, tuple(out.scores)
         )
-
-    def hear(self, source: Path, clips: Sequence[Clip]) -> Heard:
-        """Return a set as this embedder hears it."""
-        return hear(source, clips, self.embedder, self.reading, self.cache)
 
     @property
     def distance(self) -> str:
@@ -169,14 +166,14 @@ class Ears:
             out.add(kl_softmax, made.logits, real.logits, bootstrap=boot)
 
     def _cosines(
-        self, out: _Collected, made: Heard, real: Heard, paired: bool, clips: Sequence[Clip]
+        self, out: _Collected, made: Heard, real: Heard, paired: bool, captions: Sequence[str]
     ) -> None:
-        boot, embed_texts = self.settings.bootstrap, getattr(self.embedder, "embed_texts", None)
-        if embed_texts is None:
+        boot = self.settings.bootstrap
+        if not hasattr(self.embedder, "embed_texts"):
             return
-        captions = [clip.caption for clip in clips]
         if all(captions):
-            out.add(clap_score, made.per_clip, embed_texts(captions), bootstrap=boot)
+            texts = embed_texts(captions, cast(TextEmbedder, self.embedder), self.cache)
+            out.add(clap_score, made.per_clip, texts, bootstrap=boot)
         else:
             n_missing = sum(not caption for caption in captions)
             out.warnings.append(f"CLAP score is left out: {n_missing} clips have no caption")
@@ -190,7 +187,8 @@ class Ears:
         if training is None:
             return
         known = as_set(training)
-        seen = self.hear(known.source, known.clips).per_clip
+        heard = hear(known.source, known.clips, self.embedder, self.reading, self.cache)
+        seen = heard.per_clip
         out.add(nearest_training_score, made.per_clip, seen, bootstrap=boot)
         out.add(memorisation_rate, made.per_clip, seen)
 

@@ -71,7 +71,9 @@ class ClapRecipe(Config):
     blank_bands: int = Field(default=12, ge=0)
     blank_time: float = Field(default=0.2, ge=0, lt=1)
     weight_decay: float = 0.05
+    # Of the audio tower: residual branches left out of a clip, and numbers inside its MLPs.
     drop_path: float = Field(default=0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     # A folder holding trained towers to go on from; None starts from the sentence encoder.
     start: Path | None = None
 
@@ -134,7 +136,7 @@ class ClapTask(Task):
     def step(self, step: int) -> dict[str, float]:
         """One contrastive step on a batch of (mixed) crops and one caption each."""
         rng = generator(self.recipe.run.seed, step)
-        # Drop path draws from the global stream: tie it to the step as well, and to the process.
+        # What is dropped is drawn from the global stream: tie it to the step, and to the process.
         torch.manual_seed(int(rng.integers(2**31)) + parallel.rank())
         examples = [
             draw_example(
@@ -315,6 +317,7 @@ def _audio_model(recipe: ClapRecipe) -> Any:
         num_hidden_layers=len(model.depths),
         projection_dim=recipe.embedding_dim,
         drop_path_rate=recipe.drop_path,
+        hidden_dropout_prob=recipe.dropout,
         enable_fusion=False,
     )
     return ClapAudioModelWithProjection(config)

@@ -48,10 +48,15 @@ def gather_with_gradients(rows: Tensor) -> Tensor:
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm over the global batch; with one process, torch's own."""
+    """BatchNorm over the global batch.
+
+    In training by plain products also where there is one process: on a CPU, torch's own backward
+    pass gives wrong gradients for weight and bias when the input lies in memory channels last and
+    the gradient does not, as it is with this tower (seen with torch 2.13).
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or parallel.n_processes() == 1:
+        if not self.training:
             return super().forward(x)
         count = x.numel() // x.shape[1] * parallel.n_processes()
         mean = sum_with_gradients(x.sum(dim=(0, 2, 3))) / count

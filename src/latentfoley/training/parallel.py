@@ -20,9 +20,8 @@ from latentfoley.errors import InputError, TrainingError
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(
-    days=1
-)  # while the first process encodes; torchrun ends those whose peer died
+# While the first process fetches a model or exports; torchrun ends those whose peer died.
+_PATIENCE = timedelta(days=1)
 _BUCKET = 2**24  # gradients averaged at a time: bounds the memory of the copies
 
 

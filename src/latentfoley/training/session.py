@@ -64,10 +64,9 @@ class Session:
     def finish(self) -> None:
         """Export the last weights to `model` and, where others were better, those to `best`."""
         if self.best is not None and self.best.step < self.run.steps:
-            last = state_of(self.task, self.run.steps)
             restore(self.task, load_step(self.run.folder, self.best.step))
             self.task.export(self.run.folder / "best")
-            restore(self.task, last)
+            restore(self.task, load_step(self.run.folder, self.run.steps))
         self.task.export(self.run.folder / "model")
         self.record.finish(self.run.steps)
 

@@ -24,7 +24,7 @@ from latentfoley.errors import ModelError
 from latentfoley.evaluation.embedders import Features
 from latentfoley.evaluation.embedders.weights import load_into, read_weights
 from latentfoley.evaluation.reading import Reading
-from latentfoley.mel import magnitude, mel_filters
+from latentfoley.mel import mel_filters, power
 
 N_CLASSES, N_FEATURES = 527, 2048
 CHANNELS = (64, 128, 256, 512, 1024, 2048)
@@ -114,8 +114,8 @@ class Cnn14Embedder:
 
 def log_mel(waveform: Float[Tensor, "B N"], mel: MelConfig) -> Float[Tensor, "B 1 T F"]:
     """Return 10 log₁₀ max(M · |STFT|², 10⁻¹⁰)."""
-    power = mel_filters(mel).to(waveform) @ magnitude(waveform, mel).square()  # (B, F, T)
-    return 10 * power.clamp(min=_FLOOR).log10().transpose(1, 2).unsqueeze(1)  # (B, 1, T, F)
+    bands = mel_filters(mel).to(waveform) @ power(waveform, mel)  # (B, F, T)
+    return 10 * bands.clamp(min=_FLOOR).log10().transpose(1, 2).unsqueeze(1)  # (B, 1, T, F)
 
 
 def load_16k(path: Path) -> Cnn14Embedder:

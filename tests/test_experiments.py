@@ -1,0 +1,65 @@
+"""The pages of the experiments state what was kept of them, and that comes from the recipes."""
+
+import importlib.util
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from latentfoley.evaluation.ablation.recipe import AblationRecipe
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "docs" / "experiments"
+RECIPES = ROOT / "recipes" / "experiments"
+NAMES = sorted(path.stem for path in PAGES.glob("*.json"))
+DECIMAL = re.compile(r"\d+\.\d+")
+
+
+@pytest.fixture(scope="module")
+def keep():
+    """The script that writes the pages' tables."""
+    spec = importlib.util.spec_from_file_location("keep", RECIPES / "keep.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def page(name):
+    return (PAGES / f"{name}.md").read_text(encoding="utf-8")
+
+
+def record(name):
+    return json.loads((PAGES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestPages:
+    def test_the_tables_are_those_of_the_results(self, keep, name):
+        assert f"{keep.BEGIN}\n\n{keep.tables(record(name))}\n{keep.END}" in page(name)
+
+    def test_its_words_state_no_other_figures(self, keep, name):
+        before, rest = page(name).split(keep.BEGIN)
+        tables, after = rest.split(keep.END)
+        recipe = (RECIPES / f"{name}.toml").read_text(encoding="utf-8")
+        known = set(DECIMAL.findall(tables + recipe))
+        assert set(DECIMAL.findall(before + after)) <= known
+
+    def test_the_results_are_those_of_the_recipe(self, name):
+        recipe = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
+        made_by = AblationRecipe.model_validate(recipe).model_dump(mode="json")
+        assert record(name)["origin"]["recipe"] == made_by
+
+    def test_a_verdict_is_what_its_p_says(self, name):
+        for result in record(name)["results"]:
+            for one in result["differences"]:
+                assert (one["p_holm"] < 0.05) == (one["verdict"] != "not shown to differ")
+                assert one["interval"][0] <= one["difference"] <= one["interval"][1]
+
+    def test_its_picture_is_there_and_small(self, name):
+        assert f"({name}.png)" in page(name)
+        assert (PAGES / f"{name}.png").stat().st_size < 200_000
+
+    def test_the_list_of_experiments_leads_to_it(self, name):
+        assert f"[{name}.md]({name}.md)" in page("README")
