@@ -36,6 +36,7 @@ from latentfoley.mel import log_mel
 
 HERE = Path(__file__).parent
 RECIPES = HERE.parents[1] / "recipes"
+OTHERS = ("a dog barking", "a baby crying")  # what neither folder is about
 N_RECORDINGS, N_EACH, SEED = 60, 5, 2026
 RESAMPLES = 500
 SILENT = -9.0  # nats, of a frame's mean log-mel; digital silence is -11.5
@@ -211,30 +212,49 @@ def walk(work: Path, theme: Theme) -> list[dict[str, Any]]:
     return [say(work, *command.split()) for command in commands]
 
 
+def generate(model: latentfoley.Model, texts: tuple[str, ...], theme: Theme) -> list[np.ndarray]:
+    """Return what a model makes of the texts, the same seeds for every model."""
+    clips = model.generate(texts, n=N_EACH, seed=SEED, duration_s=theme.duration_s)
+    return [clip.waveform for clip in clips]
+
+
+def by_text(ears: Ears, clips: list[np.ndarray], texts: tuple[str, ...]) -> dict[str, float]:
+    """Return the mean cosine of each text with the clips that were asked for by it, by CLAP."""
+    T = ears.model.text.embed(list(texts)).numpy()
+    E = ears.clap(clips).reshape(len(texts), N_EACH, -1)
+    cosines = np.einsum("td,tnd->tn", T, E).mean(axis=1)
+    return {text: round(float(cosine), 3) for text, cosine in zip(texts, cosines, strict=True)}
+
+
 def measure(work: Path, theme: Theme) -> dict[str, Any]:
     """Return how far `tiny` and the new model are from the recordings that were held out."""
-    models = [latentfoley.load("tiny"), latentfoley.load(work / "my-model")]
-    ears = Ears(models[0])
+    tiny, mine = latentfoley.load("tiny"), latentfoley.load(work / "my-model")
+    ears = Ears(tiny)
     reference = held_out(work / "prepared", round(theme.duration_s * 16_000))
-    before, after = (
-        [
-            clip.waveform
-            for clip in model.generate(
-                theme.texts, n=N_EACH, seed=SEED, duration_s=theme.duration_s
-            )
-        ]
-        for model in models
-    )
+    before, after = (generate(model, theme.texts, theme) for model in (tiny, mine))
+    middle = ears.clap(reference).mean(axis=0)
     report: dict[str, Any] = {
         "windows trained on": len(LatentCache(work / "latents", "train")),
         "held out": len(reference),
-        "texts": theme.texts,
         "clips": len(before),
-        "model_hash": models[0].weights_hash,
+        "model_hash": tiny.weights_hash,
         "silent frames": {
             "before": ears.silence(before),
             "after": ears.silence(after),
             "held out": ears.silence(reference),
+        },
+        "clap from the mean by text": {
+            text: [
+                round(float(np.linalg.norm(E - middle, axis=1).mean()), 3)
+                for E in (
+                    ears.clap(clips[k * N_EACH : (k + 1) * N_EACH]) for clips in (before, after)
+                )
+            ]
+            for k, text in enumerate(theme.texts)
+        },
+        "cosine with other texts": {
+            "before": by_text(ears, generate(tiny, OTHERS, theme), OTHERS),
+            "after": by_text(ears, generate(mine, OTHERS, theme), OTHERS),
         },
     }
     for name, hear in (("clap", ears.clap), ("log-mel statistics", ears.mel)):
@@ -261,6 +281,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "recordings": len(copied),
         "kinds": theme.kinds,
+        "texts": theme.texts,
         "trained on by tiny": seen_by_tiny(arguments.manifest, copied),
         **measure(work, theme),
         "commands": commands,

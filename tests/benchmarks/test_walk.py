@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.walk import THEMES, compare, copy_recordings
+from training.walk import OTHERS, THEMES, compare, copy_recordings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -43,6 +43,21 @@ def test_the_page_shows_how_much_was_silent(theme):
     silent = REPORT[theme]["silent frames"]
     shares = [f"{100 * silent[key]:.0f} %" for key in ("before", "after", "held out")]
     assert f"| {theme} | {' | '.join(shares)} |" in PAGE
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_page_shows_every_text(theme):
+    by_text = REPORT[theme]["clap from the mean by text"]
+    assert tuple(by_text) == THEMES[theme].texts
+    for text, (before, after) in by_text.items():
+        assert f"| {theme} | {text} | {before:.2f} | {after:.2f} |" in PAGE
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("text", OTHERS)
+def test_the_page_shows_what_became_of_other_texts(theme, text):
+    before, after = (REPORT[theme]["cosine with other texts"][k][text] for k in ("before", "after"))
+    assert f"{before:.2f} and {after:.2f}" in PAGE
 
 
 def test_the_copies_have_no_names(tmp_path):
