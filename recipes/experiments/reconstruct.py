@@ -74,6 +74,21 @@ def compared(of_models: dict[int, Values], name: str) -> dict[str, Any]:
     }
 
 
+def table(report: dict[str, Any]) -> str:
+    """Return the figures as the page has them."""
+
+    def cell(name: str, r: int) -> str:
+        figure = report[name]["values"][f"r{r}"]
+        low, high = figure["interval_95"]
+        return f"{figure['mean']:.3g} ({low:.3g} to {high:.3g})"
+
+    rows = [
+        f"| {r} | " + " | ".join(cell(name, r) for name in ("L1", "PSNR", "SSIM")) + " |"
+        for r in COMPRESSIONS
+    ]
+    return "\n".join(["| r | L1, nats | PSNR, dB | SSIM |", "| --- | --- | --- | --- |", *rows])
+
+
 def main() -> None:
     manifest, models, out = (Path(word) for word in sys.argv[1:])
     clips = load_clips(manifest, manifest.parent, "valid", 16_000)
@@ -84,7 +99,6 @@ def main() -> None:
     report = {name: compared(of_models, name) for name in ("L1", "PSNR", "SSIM")}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"recordings": len(clips)} | report, indent=2) + "\n")
-    print(out.read_text())
 
 
 if __name__ == "__main__":
