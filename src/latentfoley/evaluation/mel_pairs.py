@@ -33,7 +33,7 @@ def psnr_score(pairs: MelPairs, *, bootstrap: Bootstrap | None = None) -> Score:
     """
     return mean_score(
         "PSNR",
-        np.array([_psnr(*_pictures(pair)) for pair in pairs]),
+        np.array([psnr(*pictures(pair)) for pair in pairs]),
         better="higher",
         unit="dB",
         caveat=f"On mel pictures; identical pairs count as {PSNR_CEILING_DB:g} dB.",
@@ -48,7 +48,7 @@ def ssim_score(pairs: MelPairs, *, bootstrap: Bootstrap | None = None) -> Score:
     """
     return mean_score(
         "SSIM",
-        np.array([ssim(*_pictures(pair)) for pair in pairs]),
+        np.array([ssim(*pictures(pair)) for pair in pairs]),
         better="higher",
         caveat="On mel pictures; Gaussian window. scikit-image's default is a flat window of 7 "
         "and a range per pair: other numbers.",
@@ -65,12 +65,18 @@ def ssim(made: Picture, real: Picture) -> float:
     return float((likeness / ((x * x + y * y + _C1) * (var_x + var_y + _C2))).mean())
 
 
-def _psnr(made: Picture, real: Picture) -> float:
+def psnr(made: Picture, real: Picture) -> float:
+    """Return 10 log₁₀ (1 / MSE) of two pictures in [0, 1], at most 100 dB."""
     error = float((made - real).square().mean())
     return PSNR_CEILING_DB if error == 0 else min(PSNR_CEILING_DB, -10 * float(np.log10(error)))
 
 
-def _pictures(pair: tuple[Float[Tensor, "T F"], Float[Tensor, "T F"]]) -> tuple[Picture, Picture]:
+def pictures(pair: tuple[Float[Tensor, "T F"], Float[Tensor, "T F"]]) -> tuple[Picture, Picture]:
+    """Return two log-mels in nats as pictures in [0, 1]; the longer is cut.
+
+    Raises:
+        InputError: fewer than 11 frames, or unlike numbers of bands.
+    """
     n_frames = min(len(pair[0]), len(pair[1]))
     if n_frames < _WINDOW or pair[0].shape[1:] != pair[1].shape[1:]:
         shapes = " and ".join(str(tuple(mel.shape)) for mel in pair)
