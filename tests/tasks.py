@@ -84,6 +84,16 @@ def assert_same_weights(first, second):
             assert torch.equal(tensor, other[key]), f"{name}.{key}"
 
 
+def assert_validates_alike(task):
+    """Check that held-out losses differ by the weights alone."""
+    values = task.validate()
+    assert values["valid_loss"] > 0
+    assert all(name.startswith("valid_") for name in values)
+    assert task.validate() == values
+    task.step(0)
+    assert task.validate() != values
+
+
 def _without_preview(task):
     task.preview = lambda folder, step: None
     return task

@@ -15,6 +15,7 @@ from tasks import (
     assert_close_weights,
     assert_finite,
     assert_same_weights,
+    assert_validates_alike,
     in_parts_and_whole,
     run_recipe,
     unbroken_and_resumed,
@@ -95,13 +96,7 @@ def test_parts_make_the_steps_of_the_whole(recipe):
 
 
 def test_held_out_losses_are_the_same_every_time(recipe):
-    task = make(recipe())
-    values = task.validate()
-    assert values["valid_loss"] > 0
-    assert all(name.startswith("valid_") for name in values)
-    assert task.validate() == values
-    task.step(0)
-    assert task.validate() != values
+    assert_validates_alike(make(recipe()))
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latentfoley.cli.options import Debug
 from latentfoley.cli.output import resumable
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ Captions = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes; by default one per core.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 _SHOWN = 10  # of each list of files; --json has all of them
 

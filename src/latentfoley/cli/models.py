@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from latentfoley.cli.options import Debug
+
 app = typer.Typer(help="List, inspect, download, convert and export models.", no_args_is_help=True)
 
 ModelName = Annotated[str, typer.Argument(help="A folder, a .ckpt, a published name or a hub id.")]
@@ -21,7 +23,6 @@ NoEma = Annotated[
     bool, typer.Option("--no-ema", help="Take a .ckpt's last weights, not their running mean.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 class Format(StrEnum):

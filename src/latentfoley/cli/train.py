@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from latentfoley.cli.options import Debug
+
 app = typer.Typer(help="Train the parts of a model from TOML recipes.", no_args_is_help=True)
 
 Recipe = Annotated[Path, typer.Argument(help="A TOML recipe; see recipes/.")]
@@ -18,7 +20,6 @@ Set = Annotated[
         "--set", metavar="KEY=VALUE", help="Replace a value, as in --set run.steps=100; repeatable."
     ),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.command()
