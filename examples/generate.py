@@ -11,6 +11,6 @@ dog.plot("dog.png")
 (storm,) = model.generate({"rain": 0.6, "sea waves": 0.4}, duration_s=5.0)
 storm.save("storm.flac")
 
-(again,) = model.generate(like="dog.wav", candidates=4)
+(again,) = model.generate(audio_prompt="dog.wav", candidates=4)
 again.save("another-dog.ogg")
 print(f"CLAP says {again.score:.2f}")

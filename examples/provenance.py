@@ -3,7 +3,7 @@
 import numpy as np
 
 import latentfoley
-from latentfoley.provenance import command, read_provenance
+from latentfoley.provenance import read_provenance
 
 model = latentfoley.load("tiny")
 for clip in model.generate(["rain on a tent", "a campfire"], n=2, seed=3):
@@ -11,8 +11,6 @@ for clip in model.generate(["rain on a tent", "a campfire"], n=2, seed=3):
 
 third = read_provenance("clip-2.wav")
 assert third is not None
-print(command(third))
-
-(same,) = model.generate(third.prompt, seed=third.seed, index=third.index)
+(same,) = model.run(latentfoley.GenerationRequest.from_provenance(third))
 (first_time,) = model.generate("a campfire", seed=3, index=2)
 assert np.array_equal(same.waveform, first_time.waveform)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from latentfoley.circle import LoopedGeneration, circular, cut_open, roll_up
+from latentfoley.cli.info import command
 from latentfoley.config import ModelConfig
 from latentfoley.pipeline import Model
-from latentfoley.provenance import command
+from latentfoley.request import GenerationRequest
 from latentfoley.samplers import SAMPLERS
 from seams import assert_seamless
 from weights import normal
@@ -37,12 +38,13 @@ def test_a_local_denoiser_does_not_know_where_the_circle_was_cut(shift):
 
 @pytest.mark.parametrize("n_samples", [1600, 16_000, 16_001, 23_999])
 def test_a_tone_that_fits_the_circle_still_fits_it(n_samples):
-    task = LoopedGeneration.of(n_samples, ModelConfig())
-    unit, n_latents = task.samples_per_latent, -(-n_samples // task.samples_per_latent)
-    opened = torch.arange(-task.margin * unit, (n_latents + task.margin) * unit)
+    request = GenerationRequest.build("rain", loop=True)
+    mode = LoopedGeneration.of(request, n_samples, ModelConfig())
+    unit, n_latents = mode.samples_per_latent, -(-n_samples // mode.samples_per_latent)
+    opened = torch.arange(-mode.margin * unit, (n_latents + mode.margin) * unit)
     tone = 0.5 * torch.sin(2 * torch.pi * 5 * opened / (n_latents * unit))
     expected = 0.5 * np.sin(2 * np.pi * 5 * np.arange(n_samples) / n_samples)
-    np.testing.assert_allclose(task.finish(tone.numpy()), expected, atol=1e-4)
+    np.testing.assert_allclose(mode.finish(tone.numpy()), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -7,9 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latentfoley.audio import normalise_peak
 from latentfoley.config import ModelConfig
 from latentfoley.errors import AudioFileError, InputError
-from latentfoley.pipeline import Model, clip_generator, latent_shape
+from latentfoley.model import latent_shape
+from latentfoley.pipeline import Model, clip_generator
 from latentfoley.presets import small
 from latentfoley.provenance import read_provenance
 from latentfoley.request import GenerationRequest
@@ -132,25 +134,36 @@ class TestPrompts:
 
     def test_a_blend_lies_between(self, micro_model):
         parts = micro_model.text.embed(["rain", "a dog"])
-        E = micro_model.embed(GenerationRequest.build({"rain": 0.5, "a dog": 0.5}))
-        torch.testing.assert_close(E.norm(dim=1), torch.ones(1))
+        E = micro_model.embed([("rain", 0.5), ("a dog", 0.5)])
+        torch.testing.assert_close(E.norm(), torch.tensor(1.0))
         torch.testing.assert_close(E @ parts[0], E @ parts[1])
 
     def test_a_recording_stands_for_the_prompt(self, generate, micro_model, recording):
-        E = micro_model.embed(GenerationRequest.build(like=recording))
-        torch.testing.assert_close(E[0], micro_model.audio.embed(tone(duration_s=0.5), 16_000))
-        clips = generate(like=recording, n=2)
+        E = micro_model.embed_recordings([(recording, 1.0)])
+        levelled = normalise_peak(tone(duration_s=0.5))
+        torch.testing.assert_close(E, micro_model.audio.embed(levelled, 16_000))
+        clips = generate(audio_prompt=recording, n=2)
         assert len(clips) == 2
-        assert clips[0].provenance.like.file == "like me.wav"
+        assert clips[0].provenance.audio_prompt.file == "like me.wav"
         assert clips[0].provenance.prompt == ""
         assert distance(clips[0], generate("rain")[0]) > 1e-3
 
+    @pytest.mark.parametrize(("gain", "offset"), [(0.01, 0.0), (0.5, 0.2)])
+    def test_the_level_of_a_recording_does_not_matter(self, micro_model, tmp_path, gain, offset):
+        """Training brings every sound to a mean of 0 and a peak of 0.5 before it is embedded."""
+        for name, sound in {"a": noise(0.5), "b": gain * noise(0.5) + offset}.items():
+            soundfile.write(tmp_path / f"{name}.wav", sound, 16_000, subtype="FLOAT")
+        E, other = (
+            micro_model.embed_recordings([(tmp_path / f"{name}.wav", 1.0)]) for name in "ab"
+        )
+        torch.testing.assert_close(E, other, rtol=0, atol=1e-4)
+
     def test_a_recording_that_cannot_guide(self, generate, tmp_path):
         with pytest.raises(AudioFileError, match="nowhere"):
-            generate(like=tmp_path / "nowhere.wav")
+            generate(audio_prompt=tmp_path / "nowhere.wav")
         soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
         with pytest.raises(InputError, match="is silent"):
-            generate(like=tmp_path / "silence.wav")
+            generate(audio_prompt=tmp_path / "silence.wav")
 
 
 class TestSamplers:
@@ -203,7 +216,7 @@ class TestCandidates:
 
 class TestProvenance:
     @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
-    def test_a_saved_file_says_how_to_make_it_again(self, generate, tmp_path, suffix):
+    def test_a_saved_file_says_how_to_make_it_again(self, generate, micro_model, tmp_path, suffix):
         (clip,) = generate(
             "rain @0.5 + a dog @0.5",
             negative_prompt="the sea",
@@ -216,9 +229,9 @@ class TestProvenance:
         )
         record = read_provenance(clip.save(tmp_path / f"clip.{suffix}"))
         assert record == clip.provenance
-        names = GenerationRequest.model_fields.keys() & record.model_dump().keys() - {"like"}
-        (again,) = generate(record.prompt, **{name: getattr(record, name) for name in names})
+        (again,) = micro_model.run(GenerationRequest.from_provenance(record))
         np.testing.assert_array_equal(again.waveform, clip.waveform)
+        assert again.provenance.same_sound(record)
 
     def test_it_names_the_model_and_its_weights(self, generate, micro_model):
         record = generate("rain")[0].provenance
@@ -232,7 +245,7 @@ class TestProvenance:
         np.testing.assert_allclose(samples, clip.waveform, atol=2**-15)
 
     def test_a_picture(self, generate, tmp_path, recording):
-        for name, (clip,) in {"a": generate("rain"), "b": generate(like=recording)}.items():
+        for name, (clip,) in {"a": generate("rain"), "b": generate(audio_prompt=recording)}.items():
             path = clip.plot(tmp_path / "new folder" / f"{name}.png")
             assert path.read_bytes()[:4] == b"\x89PNG"
 
@@ -262,8 +275,7 @@ class TestRunning:
         same(generate("rain", sampler="ddpm")[0], first)
 
     def test_nothing_asks_for_gradients(self, micro_model):
-        E = micro_model.embed(GenerationRequest.build("rain"))
-        assert not E.requires_grad
+        assert not micro_model.embed([("rain", 1.0)]).requires_grad
 
     def test_a_wrong_option_is_refused_before_any_work(self, micro_model):
         with pytest.raises(InputError, match="unknown option 'lenght'"):
@@ -276,4 +288,4 @@ def test_a_latent_of_the_default_model():
 
 def test_a_noise_recording_is_no_silence(generate, tmp_path):
     soundfile.write(tmp_path / "noise.wav", np.stack([noise(0.3)] * 2, axis=1), 44_100)
-    assert len(generate(like=tmp_path / "noise.wav")) == 1
+    assert len(generate(audio_prompt=tmp_path / "noise.wav")) == 1

@@ -1,9 +1,6 @@
 """The record in every generated file: it survives each format and makes the same command again."""
 
 import json
-import shlex
-import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -13,50 +10,29 @@ from pydantic import ValidationError
 
 from latentfoley import __version__
 from latentfoley.audio import write_audio
+from latentfoley.editing.request import EditRequest
 from latentfoley.errors import AudioFileError, InputError
-from latentfoley.provenance import EditRecord, Guide, Provenance, command, describe, read_provenance
+from latentfoley.provenance import (
+    EditRecord,
+    ModelIdentity,
+    Provenance,
+    identity,
+    read_provenance,
+)
+from latentfoley.request import GenerationRequest
+from records import GUIDE, PROMPTS, prompts, record
 from signals import tone
 
 FILES = ["a.wav", "a.flac", "a.ogg", "a.mp3"]
-PROMPTS = [
-    "a dog barking",
-    "Ein Hund bellt über 3 Zäune",
-    "雨が窓を叩く音 🐕‍🦺",
-    'he said "don\'t" \\ $HOME `id` ; rm -rf *',
-    "two\nlines\tand a tab",
-    "  spaces  ",
-    "-1 is a dash",
-    "--help",
-]
-prompts = st.text("aé雨🐕 \"'\\-$`\n\t\x1b\x00\u202e", min_size=1, max_size=40)
-
-
-def record(**changes):
-    return Provenance(
-        **{
-            "prompt": "a dog barking",
-            "seed": 7,
-            "sampler": "ddim",
-            "spacing": "trailing",
-            "steps": 50,
-            "eta": 0.0,
-            "guidance": 2.5,
-            "duration_s": 10.24,
-            "model": "tiny",
-            "model_hash": "sha256:0123abcd",
-            **changes,
-        }
-    )
-
-
-GUIDE = Guide(file="my dog.wav", sha256="0" * 64)
 
 
 class TestRoundTrip:
     @pytest.mark.parametrize("name", FILES)
     @pytest.mark.parametrize("prompt", PROMPTS)
     def test_through_every_format(self, tmp_path, name, prompt):
-        written = record(prompt=prompt, negative_prompt="müde", like=GUIDE, index=3, candidate=1)
+        written = record(
+            prompt=prompt, negative_prompt="müde", audio_prompt=GUIDE, index=3, candidate=1
+        )
         path = tmp_path / name
         write_audio(path, tone(), 16_000, provenance=written.to_record())
         assert read_provenance(path) == written
@@ -94,7 +70,7 @@ class TestWhatItSays:
         values = json.loads(record().to_comment())
         assert values["ai_generated"] is True
         assert (values["program"], values["version"]) == ("latentfoley", __version__)
-        assert (values["schema_version"], values["kind"]) == (1, "generation")
+        assert (values["schema_version"], values["kind"]) == (2, "generation")
 
     def test_when_in_utc(self):
         assert record().created - datetime.now(UTC) < timedelta(seconds=5)
@@ -122,7 +98,7 @@ class TestWhatItSays:
             {"created": datetime(2026, 1, 1)},
             {"prompt": ""},
             {"colour": "red"},
-            {"like": {"file": "a.wav", "sha256": "short"}},
+            {"audio_prompt": {"file": "a.wav", "sha256": "short"}},
         ],
     )
     def test_values_out_of_range(self, changes):
@@ -130,7 +106,7 @@ class TestWhatItSays:
             record(**changes)
 
     def test_a_guiding_recording_can_stand_for_the_prompt(self):
-        assert record(prompt="", like=GUIDE).like == GUIDE
+        assert record(prompt="", audio_prompt=GUIDE).audio_prompt == GUIDE
 
 
 class TestEdits:
@@ -138,38 +114,23 @@ class TestEdits:
         values = {
             "kind": "inpaint",
             "source": GUIDE,
-            "options": (("--from", "1.0"), ("--to", "2.0")),
+            "settings": {"spans": [[1.0, 2.0]], "bands": [], "repeats": 1},
         }
         edit = EditRecord(**(values | changes))
         return record(kind=edit.kind, edit=edit, prompt="")
 
     @pytest.mark.parametrize("name", FILES)
     def test_through_every_format(self, tmp_path, name):
-        written = self.edited(kind="morph", other=GUIDE, options=(("--with", "müde -- .wav"),))
+        written = self.edited(kind="morph", other=GUIDE, settings={"mix": 0.25})
         write_audio(tmp_path / name, tone(), 16_000, provenance=written.to_record())
         assert read_provenance(tmp_path / name) == written
-
-    def test_the_command_names_the_recording_and_every_setting_but_the_length(self):
-        again = command(self.edited())
-        assert again.startswith("latentfoley edit inpaint 'my dog.wav' --from 1.0 --to 2.0 --seed")
-        assert "--duration" not in again
-
-    def test_names_that_begin_with_a_dash_are_no_options(self):
-        odd = Guide(file="-o.wav", sha256="0" * 64)
-        words = shlex.split(command(self.edited(source=odd, options=(("--with", "-x.wav"),))))
-        assert words[-2:] == ["--", "-o.wav"]
-        assert "--with=-x.wav" in words
-
-    def test_a_flag_has_no_value(self):
-        options = (("--invert", ""),)
-        assert " --invert --seed 7 " in command(self.edited(kind="vary", options=options))
 
     @pytest.mark.parametrize(
         "changes",
         [
             {"kind": "burn"},
-            {"options": (("; rm -rf *", "1"),)},
-            {"options": (("--from", "\ud800"),)},
+            {"settings": {"": 1}},
+            {"settings": {"strength": object()}},
             {"source": None},
             {"colour": "red"},
         ],
@@ -187,7 +148,7 @@ class TestEdits:
     def test_titles(self):
         assert self.edited().title == "inpaint my dog.wav"
         assert record().title == "a dog barking"
-        assert record(prompt="", like=GUIDE).title == "like my dog.wav"
+        assert record(prompt="", audio_prompt=GUIDE).title == "like my dog.wav"
 
 
 class TestReadingOtherFiles:
@@ -201,9 +162,9 @@ class TestReadingOtherFiles:
         assert read_provenance(tmp_path / "a.wav") is None
 
     def test_of_a_later_version(self, tmp_path):
-        later = record().to_record() | {"schema_version": 2, "version": "9.0"}
+        later = record().to_record() | {"schema_version": 3, "version": "9.0"}
         write_audio(tmp_path / "a.wav", tone(), 16_000, provenance=later)
-        with pytest.raises(InputError, match=r"version 2, written by latentfoley '9\.0'"):
+        with pytest.raises(InputError, match=r"version 3, written by latentfoley '9\.0'"):
             read_provenance(tmp_path / "a.wav")
 
     def test_that_are_no_recordings(self, tmp_path):
@@ -225,8 +186,8 @@ class TestReadingOtherFiles:
             ({"steps": "many"}, "steps: "),
             ({"guidance": None}, "guidance: "),
             ({"prompt": "\ud800"}, "prompt: "),
-            ({"like": {"file": "a.wav"}}, "like.sha256: "),
-            ({"prompt": ""}, "a prompt or a guiding recording is needed"),
+            ({"audio_prompt": {"file": "a.wav"}}, "audio_prompt.sha256: "),
+            ({"prompt": ""}, "a prompt or an audio prompt is needed"),
         ],
     )
     def test_a_record_that_does_not_hold_together(self, changes, message):
@@ -241,69 +202,156 @@ class TestReadingOtherFiles:
             Provenance.from_comment(json.dumps(values))
 
 
-class TestDescription:
-    def test_shows_what_decided_the_sound(self):
-        created = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-        assert describe(record(created=created)) == {
-            "prompt": "a dog barking",
-            "clip": "seed 7, index 0, candidate 0",
-            "sampling": "ddim, 50 steps, trailing spacing, eta 0",
-            "guidance": "2.5",
-            "duration": "10.24 s",
-            "model": "tiny (hash sha256:0123abcd)",
-            "computed": "fp32, as trained",
-            "made by": f"latentfoley {__version__}",
-            "made on": "2026-01-02 03:04:05 UTC",
-            "AI-generated": "yes",
-            "again": command(record()),
-        }
+OLD = {
+    "schema_version": 1,
+    "version": "0.1.0",
+    "created": "2026-11-25T10:00:00Z",
+    "program": "latentfoley",
+    "ai_generated": True,
+    "kind": "generation",
+    "edit": None,
+    "prompt": "rain",
+    "negative_prompt": "",
+    "like": None,
+    "seed": 3,
+    "index": 2,
+    "candidate": 0,
+    "sampler": "dpm++",
+    "spacing": "karras",
+    "steps": 25,
+    "eta": 0.0,
+    "guidance": 4.5,
+    "duration_s": 5.0,
+    "loop": False,
+    "model": "tiny",
+    "dtype": "fp32",
+    "compat": "trained",
+    "model_hash": "0123456789abcdef",
+    "lora": None,
+}
 
-    def test_shows_the_guiding_recording_and_the_negative_prompt(self):
-        rows = describe(record(like=GUIDE, negative_prompt="hiss"))
-        assert rows["like"] == f"my dog.wav (sha256 {'0' * 64})"
-        assert rows["negative prompt"] == "hiss"
 
-    @settings(max_examples=50, deadline=None)
-    @given(prompts)
-    def test_cannot_control_the_terminal(self, prompt):
-        hostile = record(prompt=prompt, model=prompt, like=Guide(file=prompt, sha256="0" * 64))
-        assert all(text.isprintable() for text in describe(hostile).values())
+class TestSchema1:
+    """Records of files that were written before settings were kept by their Python names."""
 
+    def read(self, **changes):
+        return Provenance.from_comment(json.dumps(OLD | changes))
 
-class TestCommand:
-    def test_spells_out_every_setting(self):
-        again = command(record(like=GUIDE, negative_prompt="hiss", index=2, candidate=1))
-        assert again == (
-            "latentfoley generate 'a dog barking' --negative-prompt hiss --like 'my dog.wav' "
-            "--seed 7 --index 2 --candidate 1 --duration 10.24 --sampler ddim --steps 50 "
-            "--spacing trailing --eta 0.0 --guidance 2.5 --model tiny --dtype fp32 --compat trained"
+    def edited(self, kind, *options, **changes):
+        edit = {"kind": kind, "source": GUIDE.model_dump(), "options": options} | changes
+        return EditRequest.from_provenance(self.read(kind=kind, edit=edit | {"kind": kind}))
+
+    def test_a_generation(self):
+        record = self.read()
+        assert (record.prompt, record.seed, record.identity) == ("rain", 3, "")
+        assert GenerationRequest.from_provenance(record).index == 2
+
+    def test_the_recording_in_place_of_a_text(self):
+        assert self.read(prompt="", like=GUIDE.model_dump()).audio_prompt == GUIDE
+
+    def test_edits(self):
+        transfer = self.edited("transfer", ("--strength", "0.25"), ("--invert", ""))
+        assert (transfer.strength, transfer.invert, transfer.source.name) == (
+            0.25,
+            True,
+            GUIDE.file,
         )
+        spans = ("--from", "1.0"), ("--to", "2.0"), ("--from", "3.5"), ("--to", "4.0")
+        inpaint = self.edited("inpaint", *spans, ("--band", "100.0:2000.5"), ("--repeats", "2"))
+        assert inpaint.spans == ((1.0, 2.0), (3.5, 4.0))
+        assert (inpaint.bands, inpaint.repeats) == (((100.0, 2000.5),), 2)
+        extend = self.edited("extend", ("--before", "0.5"), ("--after", "1.0"))
+        assert (extend.before_s, extend.after_s) == (0.5, 1.0)
+        assert self.edited("upsample", ("--cutoff", "3000.0")).cutoff_hz == 3000
+        assert self.edited("loop", ("--seam", "0.25")).seam_s == 0.25
+        morph = self.edited(
+            "morph", ("--with", "b.wav"), ("--mix", "0.0"), other=GUIDE.model_dump()
+        )
+        assert (morph.other.name, morph.mix) == (GUIDE.file, 0)
 
-    @pytest.mark.parametrize("prompt", [p for p in PROMPTS if p.isprintable()])
-    def test_the_prompt_comes_back_as_one_word(self, prompt):
-        words = shlex.split(command(record(prompt=prompt)))
-        position = words.index("--") + 1 if prompt.startswith("-") else 2
-        assert words[position] == prompt
+    @pytest.mark.parametrize(
+        "options", [[["--out", "a"]], [["--to", "1"]], [["--strength", "much"]], [7], 7]
+    )
+    def test_words_that_are_no_setting(self, options):
+        edit = {"kind": "vary", "source": GUIDE.model_dump(), "options": options}
+        with pytest.raises(InputError, match="options"):
+            self.read(kind="vary", edit=edit)
 
-    def test_a_value_that_begins_with_a_dash_is_no_option(self):
-        assert "--negative-prompt=--help " in command(record(negative_prompt="--help"))
 
-    def test_without_a_prompt(self):
-        again = command(record(prompt="", like=GUIDE))
-        assert again.startswith("latentfoley generate --like 'my dog.wav' --seed 7")
+MODEL = ModelIdentity(
+    weights="w",
+    config="c",
+    tokenizer="t",
+    compat="trained",
+    adapter=None,
+    dtype="fp32",
+    device="cpu",
+)
 
-    @settings(max_examples=50, deadline=None)
-    @given(duration_s=st.floats(1e-3, 1e4), guidance=st.floats(0, 1e3))
-    def test_numbers_keep_every_digit(self, duration_s, guidance):
-        words = shlex.split(command(record(duration_s=duration_s, guidance=guidance)))
-        assert float(words[words.index("--duration") + 1]) == duration_s
-        assert float(words[words.index("--guidance") + 1]) == guidance
 
-    @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-    @pytest.mark.parametrize("prompt", [*PROMPTS, "\x1b[31mred\x07 'é雨'\\n \u202e", "it's\n\\x41"])
-    def test_bash_understands_it(self, prompt):
-        script = f'latentfoley() {{ printf "%s\\0" "$@"; }}; {command(record(prompt=prompt))}'
-        output = subprocess.run(
-            ["bash", "--norc", "-c", script], capture_output=True, check=True
-        ).stdout
-        assert prompt in output.decode().split("\0")
+class TestIdentity:
+    """Two sounds have the same samples where everything that decides them is the same."""
+
+    @pytest.mark.parametrize("field", ModelIdentity.model_fields)
+    def test_everything_about_the_model_counts(self, field):
+        other = {"compat": "diffusers", "dtype": "bf16"}.get(field, "another")
+        request = GenerationRequest.build("rain")
+        changed = MODEL.model_copy(update={field: other})
+        assert identity(changed, request) != identity(MODEL, request)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"negative_prompt": "sea"}, {"steps": 7}, {"guidance": 2.0}, {"sampler": "ddim"},
+            {"spacing": "uniform"}, {"seed": 1}, {"index": 1}, {"candidate": 1},
+            {"candidates": 2}, {"duration_s": 4.0}, {"loop": True},
+        ],
+    )  # fmt: skip
+    def test_everything_that_is_asked_counts(self, change):
+        plain, changed = (GenerationRequest.build("rain", **c) for c in ({}, change))
+        assert identity(MODEL, plain) != identity(MODEL, changed)
+        assert identity(MODEL, GenerationRequest.build("snow")) != identity(MODEL, plain)
+
+    def test_a_default_that_is_spelt_out_changes_nothing(self):
+        plain, spelt = (GenerationRequest.build("rain", **c) for c in ({}, {"spacing": "karras"}))
+        assert identity(MODEL, plain) == identity(MODEL, spelt)
+
+    def test_a_clip_of_many_is_the_clip_alone(self):
+        many = GenerationRequest.build(["rain", "sea"], n=2, seed=5)
+        alone = GenerationRequest.build("sea", seed=5, index=3)
+        assert identity(MODEL, many.clip(3)) == identity(MODEL, alone)
+
+    def test_recordings_count_by_their_content(self, tmp_path):
+        for name, content in {"a": b"1", "b": b"1", "c": b"2"}.items():
+            (tmp_path / name).write_bytes(content)
+        a, b, c = (identity(MODEL, EditRequest.build("vary", tmp_path / n)) for n in "abc")
+        assert a == b != c
+        (tmp_path / "a").write_bytes(b"22")
+        assert identity(MODEL, EditRequest.build("vary", tmp_path / "a")) != a
+
+    def test_a_record_without_one_is_the_same_as_none(self):
+        assert not record().same_sound(record())
+        assert record(identity="0" * 64).same_sound(record(identity="0" * 64, prompt="other"))
+
+    @pytest.mark.parametrize(
+        ("kind", "settings"),
+        [
+            ("transfer", {"strength": 0.3, "source_prompt": "sea", "invert": True}),
+            ("inpaint", {"spans": [(0, 1), (2, 3.5)], "bands": [(100, 200)], "repeats": 3}),
+            ("extend", {"before_s": 1.5, "after_s": 2}),
+            ("upsample", {"cutoff_hz": 4000}),
+            ("loop", {"seam_s": 0.3}),
+            ("morph", {"mix": 0.2, "strength": 0.5}),
+        ],
+    )
+    def test_a_request_is_built_again_from_its_record(self, tmp_path, kind, settings):
+        for name in ("a.wav", "b.wav"):
+            (tmp_path / name).write_bytes(name.encode())
+        settings = settings | ({"other": tmp_path / "b.wav"} if kind == "morph" else {})
+        request = EditRequest.build(kind, tmp_path / "a.wav", "rain", seed=4, steps=9, **settings)
+        written = record(
+            kind=kind, edit=request.edit_record(), prompt="rain", spacing="karras",
+            **request.model_dump(include={"seed", "steps", "sampler", "eta", "guidance"}),
+        )  # fmt: skip
+        again = EditRequest.from_provenance(Provenance.from_comment(written.to_comment()), tmp_path)
+        assert identity(MODEL, again) == identity(MODEL, request)

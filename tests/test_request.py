@@ -43,7 +43,7 @@ class TestPrompts:
             (" \t\n", "a prompt must say something"),
             (["rain", ""], "a prompt must say something"),
             ([], "the list of prompts is empty"),
-            (None, "either prompts or a recording"),
+            (None, "either prompts or an audio prompt"),
             ([7], "a prompt is a text or a mapping of texts to weights, got 7"),
             ([None], "a prompt is a text or a mapping"),
             ("x" * 2001, "at most 2000 characters"),
@@ -73,9 +73,9 @@ class TestPrompts:
             build("rain", negative_prompt="x" * 2001)
 
     def test_a_recording_stands_for_the_prompt_and_not_beside_it(self):
-        assert build(like="a.wav").like == Path("a.wav")
+        assert build(audio_prompt="a.wav").audio_prompt == Path("a.wav")
         with pytest.raises(InputError, match="and not both"):
-            build("rain", like="a.wav")
+            build("rain", audio_prompt="a.wav")
 
 
 class TestRanges:
@@ -139,7 +139,7 @@ class TestNames:
 
     def test_clips_in_all(self):
         assert build(["rain", "sea"], n=3).n_clips == 6
-        assert build(like="a.wav", n=3).n_clips == 3
+        assert build(audio_prompt="a.wav", n=3).n_clips == 3
 
 
 class TestBlends:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from latentfoley.config import MelConfig, VocoderConfig
 from latentfoley.diffusion import Schedule
-from latentfoley.editing.source import long_log_mel
 from latentfoley.errors import InputError
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.mel import log_mel
+from latentfoley.model import long_log_mel
 from latentfoley.samplers import SAMPLERS, make_plan, sample
 from latentfoley.vocoder import Vocoder
 from latentfoley.windows import in_chunks, in_windows, jointly, window_starts

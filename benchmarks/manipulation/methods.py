@@ -21,7 +21,7 @@ from latentfoley.clip import Clip
 from latentfoley.editing import EditRequest, plot, prepare
 from latentfoley.editing.inpaint import Inpainting
 from latentfoley.editing.request import SETTINGS
-from latentfoley.editing.source import PEAK, Level, encode
+from latentfoley.editing.source import PEAK, Level
 from latentfoley.pipeline import Model
 
 # Found in `strengths.py`; with the default sampler no seed changes it.
@@ -163,10 +163,10 @@ def _edits(
     made = []
     for seed in seeds:
         request = EditRequest.build(kind, path, case.prompt or None, seed=seed, **settings)
-        task = prepare(model, request)
-        (clip,) = model.make(request, task)
+        mode = prepare(model, request)
+        (clip,) = model.make(mode)
         if seed == SEEDS[0] and not settings.get("invert"):
-            plot(clip, place / "pictures" / f"{case.name}.png", task=task)
+            plot(clip, place / "pictures" / f"{case.name}.png", edit=mode)
         made.append(clip.waveform)
     return made
 
@@ -183,9 +183,9 @@ def _generated(model: Model, case: Case, n_samples: int, *, loop: bool = False) 
 def _inpainting(
     model: Model, case: Case, kind: str, path: Path, settings: dict[str, Any]
 ) -> Inpainting:
-    task = prepare(model, EditRequest.build(kind, path, case.prompt, **settings))
-    assert isinstance(task, Inpainting)
-    return task
+    inpainting = prepare(model, EditRequest.build(kind, path, case.prompt, **settings))
+    assert isinstance(inpainting, Inpainting)
+    return inpainting
 
 
 def _fillings(
@@ -202,6 +202,6 @@ def _fillings(
 @torch.no_grad()
 def reconstruct(model: Model, waveform: Samples, level: Level) -> Samples:
     """Return a recording as the VAE and the vocoder give it back."""
-    z_0 = encode(level.to_model(waveform), model)
+    z_0 = model.encode(level.to_model(waveform))
     made: Samples = model.vocode(model.decode(z_0))[0].numpy()
     return level.to_source(made[: len(waveform)])

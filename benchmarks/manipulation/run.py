@@ -37,7 +37,7 @@ HERE = Path(__file__).parent
 PACKAGE = Path(latentfoley.__file__).parent
 DECISIVE = (
     *("audio", "blocks", "circle", "clap", "diffusion", "encoding", "griffin_lim", "mel"),
-    *("pipeline", "request", "samplers", "task", "unet", "vae", "vocoder", "windows"),
+    *("pipeline", "request", "samplers", "sampling", "model", "unet", "vae", "vocoder", "windows"),
 )
 """Modules of the package that decide samples; `editing/` is one of them, whole."""
 

@@ -52,7 +52,7 @@ def from_recordings(
     for label in CLASSES:
         shares = np.linspace(0, count, len(recordings[label]) + 1).round().astype(int)
         for path, n in zip(recordings[label], np.diff(shares).tolist(), strict=True):
-            made = model.generate(like=path, n=n, seed=SEED, **options) if n else []
+            made = model.generate(audio_prompt=path, n=n, seed=SEED, **options) if n else []
             waveforms[label] += [one.waveform for one in made]
         print(label, "from recordings", len(waveforms[label]))
     return waveforms

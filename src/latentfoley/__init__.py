@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from latentfoley.errors import LatentFoleyError
+from latentfoley.version import __version__
 
 if TYPE_CHECKING:
     from latentfoley.clip import Clip
@@ -20,8 +21,15 @@ if TYPE_CHECKING:
     from latentfoley.pipeline import Model
     from latentfoley.request import GenerationRequest
 
-__version__ = "0.1.0"
-__all__ = ["Clip", "EditRequest", "GenerationRequest", "LatentFoleyError", "Model", "load"]
+__all__ = [
+    "Clip",
+    "EditRequest",
+    "GenerationRequest",
+    "LatentFoleyError",
+    "Model",
+    "__version__",
+    "load",
+]
 
 _HOMES = {
     "Clip": "latentfoley.clip",

@@ -3,11 +3,12 @@
 Before a network looks at it, the circle is cut open with a margin at both ends that repeats what
 follows there; what the network says is rolled up again, and where it has spoken twice one copy
 gives way to the other along half a cosine. So no moment is an end: to the UNet at every step, to
-the VAE, and to the vocoder. It stands beside `task.py`; `editing/loop.py` loops recordings.
+the VAE, and to the vocoder. `editing/loop.py` loops recordings.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float, Real
@@ -16,8 +17,8 @@ from torch import Tensor
 from latentfoley.config import ModelConfig
 from latentfoley.diffusion import Denoiser
 from latentfoley.notation import Latent
-from latentfoley.samplers import sample
-from latentfoley.task import Generation, Samples, Walk
+from latentfoley.request import GenerationRequest
+from latentfoley.sampling import Samples, SamplingRun, turned_down
 
 MARGIN_S = 1.28  # an eighth of a window; more than the vocoder and the VAE's convolutions see
 
@@ -30,27 +31,32 @@ class LoopedGeneration:
     then resampled as a whole: it is that much higher, 0.8 % at 5 s and frames of 80 ms.
 
     Attributes:
+        request: what was asked for.
         n_samples: length of each clip.
         margin: latent frames repeated at either end.
         samples_per_latent: samples to a latent frame.
     """
 
+    request: GenerationRequest
     n_samples: int
     margin: int
     samples_per_latent: int
-    edit: None = None
 
     @classmethod
-    def of(cls, n_samples: int, config: ModelConfig) -> "LoopedGeneration":
-        """Return the task for a model."""
+    def of(
+        cls, request: GenerationRequest, n_samples: int, config: ModelConfig
+    ) -> "LoopedGeneration":
+        """Return the mode for a model."""
         unit = config.mel.hop_length * config.vae.compression
-        return cls(n_samples, round(MARGIN_S * config.mel.sample_rate / unit), unit)
+        return cls(request, n_samples, round(MARGIN_S * config.mel.sample_rate / unit), unit)
 
-    def latent(self, walk: Walk) -> Latent:
-        """Walk the whole way on the circle, and cut it open for the decoder."""
-        denoiser = circular(walk.denoiser, self.margin)
-        z_0 = sample(denoiser, walk.noise(), walk.plan, walk.noise, callback=walk.tick)
-        return cut_open(z_0, self.margin)
+    def enter(self, run: SamplingRun) -> SamplingRun:
+        """Let the denoiser see a circle, and cut it open for the decoder."""
+        return replace(
+            run,
+            denoiser=circular(run.denoiser, self.margin),
+            to_decoder=partial(cut_open, margin=self.margin),
+        )
 
     def finish(self, waveform: Samples) -> Samples:
         """Return the waveform rolled up, and as long as it was asked for."""
@@ -59,7 +65,7 @@ class LoopedGeneration:
         n_samples = len(waveform) // unit * unit - 2 * self.margin * unit
         opened = opened[:, :, : n_samples + 2 * self.margin * unit]
         rolled = roll_up(opened, n_samples, self.margin * unit)[0, 0, :, 0]
-        return Generation(self.n_samples).finish(_resample(rolled, self.n_samples).numpy())
+        return turned_down(_resample(rolled, self.n_samples).numpy())
 
 
 def circular(denoiser: Denoiser, margin: int) -> Denoiser:

@@ -63,6 +63,7 @@ def load(
     adapter = read_adapter(Path(lora).expanduser()) if lora is not None else None
     unet = adapter.merge(parts.unet) if adapter else parts.unet
     text = parts.text.fill(text_network).to(where)
+    tokenizer_folder = parts.find_tokenizer()
     return Model(
         name=str(model),
         folder=parts.where,
@@ -74,11 +75,14 @@ def load(
             schedule=parts.schedule,
             phase_iterations=parts.about.phase_iterations,
         ),
-        text=TextTower(text, read_tokenizer(parts.find_tokenizer())),
+        text=TextTower(text, read_tokenizer(tokenizer_folder)),
         unet=unet.fill(Unet, precision).to(where),
         vae=parts.vae.fill(Vae).to(where),
         vocoder=parts.vocoder.fill(Vocoder).to(where),
+        tokenizer_folder=tokenizer_folder,
         compat=mode,
+        revision=revision,
+        tokenizer=str(tokenizer) if tokenizer else None,
         lora=Lora(name=str(lora), hash=adapter.hash) if adapter else None,
     )
 

@@ -1,20 +1,24 @@
-"""How a generated file came to be: the record that travels in its metadata.
+"""How a generated file came to be: the record that travels in its metadata, and the identity of its
+samples.
 
-A record is one line of JSON in the comment of the file. It is enough to make the same samples
-again (`command`), it says that the sound was generated, and it names no person, and no folder but
-that of a model of your own. A record read from a file was written by anyone: it is validated like
-any other input and shown with control characters escaped.
+A record is one line of JSON in the comment of the file. It keeps settings by their Python names and
+values, so that the request can be built again (`GenerationRequest.from_provenance`), says that the
+sound was generated, and names no person, and no folder but that of a model of your own. A record
+read from a file was written by anyone: it is validated like any other input.
 
-It does not know how comments are stored: that is `encoding.py` and `containers.py`.
+Whether two sounds have the same samples is said once, by `identity`: files, clip caches, jobs and
+batches ask it. How comments are stored is in `encoding.py` and `containers.py`; how a record
+becomes a shell command in `cli/info.py`.
 """
 
 import json
 import os
-import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from hashlib import file_digest
+from functools import lru_cache
+from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Protocol, Self
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +26,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
     model_validator,
 )
@@ -29,8 +34,9 @@ from pydantic import (
 from latentfoley.containers import read_comment
 from latentfoley.encoding import json_line
 from latentfoley.errors import AudioFileError, InputError, nearest
+from latentfoley.version import __version__
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 PROGRAM: Final = "latentfoley"
 
 EditKind = Literal["transfer", "vary", "inpaint", "extend", "upsample", "loop", "morph"]
@@ -46,7 +52,6 @@ def _require_characters(text: str) -> str:
 
 _Text = Annotated[str, AfterValidator(_require_characters)]
 _Name = Annotated[_Text, Field(min_length=1)]
-_Option = Annotated[str, Field(pattern=r"^--[a-z][a-z-]*$")]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -58,14 +63,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _installed_version() -> str:
-    from latentfoley import __version__  # late: the package may export this module
-
-    return __version__
-
-
-class Guide(BaseModel):
-    """A recording that a sound was made like, or made from.
+class RecordingRef(BaseModel):
+    """A recording that was the audio prompt of a sound, or its source.
 
     Attributes:
         file: its name without the folder.
@@ -88,10 +87,17 @@ class Guide(BaseModel):
             AudioFileError: it cannot be read.
         """
         try:
-            with path.open("rb") as file:
-                return cls(file=path.name, sha256=file_digest(file, "sha256").hexdigest())
+            stat = path.stat()
+            content = _hash_file(path, stat.st_mtime_ns, stat.st_size)
         except OSError as error:
             raise AudioFileError(f"'{path}' cannot be read: {error.strerror or error}") from None
+        return cls(file=path.name, sha256=content)
+
+
+@lru_cache(maxsize=64)  # of many clips from one recording
+def _hash_file(path: Path, mtime_ns: int, size: int) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 class Lora(BaseModel):
@@ -117,17 +123,61 @@ class EditRecord(BaseModel):
     Attributes:
         kind: the edit's name.
         source: the recording.
-        options: words of the command line that decide the edit, pairs of option and value in
-            their order; a value of "" is a flag.
+        settings: of that kind of edit, by the names of `EditRequest`.
         other: the second recording of a morph.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: EditKind
-    source: Guide
-    options: tuple[tuple[_Option, _Text], ...] = ()
-    other: Guide | None = None
+    source: RecordingRef
+    settings: dict[_Name, JsonValue] = {}
+    other: RecordingRef | None = None
+
+
+class ModelIdentity(BaseModel):
+    """Everything about a loaded model that decides the samples it makes.
+
+    Attributes:
+        weights: hash of the weights on disk.
+        config: hash of everything that its folder and `load` say about them.
+        tokenizer: hash of the text tower's tokenizer.
+        compat: how published configs were read; see `load`.
+        adapter: hash of the LoRA adapter that was merged, None for none.
+        dtype: precision of the denoiser.
+        device: kind of device; samples of another kind differ by rounding.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: _Name
+    config: _Name
+    tokenizer: _Name
+    compat: Literal["trained", "diffusers"]
+    adapter: _Name | None
+    dtype: Literal["fp32", "bf16", "fp16"]
+    device: _Name
+
+
+class Request(Protocol):
+    """What was asked for: a `GenerationRequest` or an `EditRequest`."""
+
+    def settings(self) -> Mapping[str, JsonValue]:
+        """Return everything that decides samples, recordings by the hash of their content."""
+
+
+def identity(model: ModelIdentity, request: Request) -> str:
+    """Return what says whether two sounds have the same samples: 64 hexadecimal digits.
+
+    Args:
+        model: `Model.identity`.
+        request: of one clip; `SamplingRequest.clip` gives it of a request of several.
+
+    Raises:
+        AudioFileError: a recording that the request names cannot be read.
+    """
+    decides = [__version__, model.model_dump(mode="json"), request.settings()]
+    return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 class Provenance(BaseModel):
@@ -140,9 +190,9 @@ class Provenance(BaseModel):
         edit: which recording was edited and how; None of a generation.
         ai_generated: always true.
         created: when, in UTC, to the second.
-        prompt: the text; "" only with `like` or an edit.
+        prompt: the text; "" only with an audio prompt or an edit.
         negative_prompt: the text to steer away from, "" for none.
-        like: the guiding recording, None for none.
+        audio_prompt: the recording in place of a text, None for none.
         seed: of the request, ≥ 0.
         index: which clip of the request, from 0; the noise comes from (seed, index).
         candidate: which of the candidates for that clip was kept, from 0.
@@ -152,20 +202,20 @@ class Provenance(BaseModel):
         guidance: classifier-free guidance scale, ≥ 0; 1 is none.
         duration_s: length, in seconds, > 0.
         loop: whether it was generated to repeat without a seam.
-        model: the name or hub id it was loaded by.
-        dtype: precision of the denoiser.
-        compat: how published configs were read; see `load`.
-        model_hash: hash of its weights.
+        model, revision, tokenizer, compat, dtype: as they were given to `load`.
+        device: kind of device, "" in records of schema 1.
+        model_hash: hash of the model's weights.
         lora: the adapter that was merged into them, None for none.
+        identity: of the samples, see `identity`; "" in records of schema 1.
     """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
     )
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     program: Literal["latentfoley"] = PROGRAM
-    version: _Name = Field(default_factory=_installed_version)
+    version: _Name = __version__
     kind: Kind = "generation"
     edit: EditRecord | None = None
     ai_generated: Literal[True] = True
@@ -174,7 +224,7 @@ class Provenance(BaseModel):
     )
     prompt: _Text = ""
     negative_prompt: _Text = ""
-    like: Guide | None = None
+    audio_prompt: RecordingRef | None = None
     seed: int = Field(ge=0)
     index: int = Field(default=0, ge=0)
     candidate: int = Field(default=0, ge=0)
@@ -186,15 +236,19 @@ class Provenance(BaseModel):
     duration_s: float = Field(gt=0)
     loop: bool = False
     model: _Name
+    revision: _Name | None = None
+    tokenizer: _Name | None = None
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     compat: Literal["trained", "diffusers"] = "trained"
+    device: _Text = ""
     model_hash: _Name
     lora: Lora | None = None
+    identity: _Sha256 | Literal[""] = ""
 
     @model_validator(mode="after")
     def _require_source(self) -> Self:
-        if not self.prompt and self.like is None and self.edit is None:
-            raise ValueError("a prompt or a guiding recording is needed")
+        if not self.prompt and self.audio_prompt is None and self.edit is None:
+            raise ValueError("a prompt or an audio prompt is needed")
         if self.kind != (self.edit.kind if self.edit else "generation"):
             raise ValueError(f"the kind {self.kind!r} does not go with its edit")
         return self
@@ -202,12 +256,12 @@ class Provenance(BaseModel):
     @property
     def title(self) -> str:
         """What the sound is, in a few words: its prompt, or the recording it comes from."""
-        what = self.prompt or (f"like {self.like.file}" if self.like else "")
+        what = self.prompt or (f"like {self.audio_prompt.file}" if self.audio_prompt else "")
         return f"{self.kind} {self.edit.source.file} {what}".strip() if self.edit else what
 
     def same_sound(self, other: Self) -> bool:
-        """Whether both records lead to the same samples: all is equal but the time."""
-        return self.model_copy(update={"created": other.created}) == other
+        """Whether both are records of the same samples; never of one without an identity."""
+        return self.identity == other.identity != ""
 
     def to_record(self) -> dict[str, Any]:
         """Return plain JSON values, as `write_audio(..., provenance=...)` takes them."""
@@ -233,11 +287,13 @@ class Provenance(BaseModel):
     @classmethod
     def _from_record(cls, record: dict[str, Any]) -> Self:
         schema = record.get("schema_version")
-        if schema != SCHEMA_VERSION:
+        if schema not in (1, SCHEMA_VERSION):
             raise InputError(
                 f"a provenance record with schema version {schema!r}, written by latentfoley "
-                f"{record.get('version', '(unknown)')!r}; this version reads {SCHEMA_VERSION}"
+                f"{record.get('version', '(unknown)')!r}; this version reads 1 to {SCHEMA_VERSION}"
             )
+        if schema == 1:
+            record = _from_schema_1(record)
         for key in record:
             if key not in cls.model_fields:
                 raise InputError(
@@ -272,88 +328,49 @@ def _json_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def describe(provenance: Provenance) -> dict[str, str]:
-    """Return what `latentfoley info` prints: label → text, in reading order.
-
-    Control characters are escaped, so that a file cannot write to the terminal of its reader.
-    """
-    guide, edit = provenance.like, provenance.edit
-    clip = f"seed {provenance.seed}, index {provenance.index}, candidate {provenance.candidate}"
-    sampling = (
-        f"{provenance.sampler}, {provenance.steps} steps, {provenance.spacing} spacing, "
-        f"eta {provenance.eta:g}"
-    )
-    rows = {
-        "edit": f"{edit.kind} of {edit.source}" if edit else "",
-        "settings": " ".join(word for pair in edit.options for word in pair) if edit else "",
-        "other": f"{edit.other}" if edit and edit.other else "",
-        "prompt": provenance.prompt,
-        "negative prompt": provenance.negative_prompt,
-        "like": f"{guide}" if guide else "",
-        "clip": clip,
-        "sampling": sampling,
-        "guidance": f"{provenance.guidance:g}",
-        "duration": f"{provenance.duration_s:g} s" + (", a loop" if provenance.loop else ""),
-        "model": f"{provenance.model} (hash {provenance.model_hash})",
-        "adapter": f"{provenance.lora}" if provenance.lora else "",
-        "computed": f"{provenance.dtype}, as {provenance.compat}",
-        "made by": f"{provenance.program} {provenance.version}",
-        "made on": f"{provenance.created:%Y-%m-%d %H:%M:%S} UTC",
-        "AI-generated": "yes",
-        "again": command(provenance),
-    }
-    return {label: _printable(text) for label, text in rows.items() if text}
+# What schema 1 wrote of an edit: words of the command line of its time.
+_FLOATS_1: Final = {
+    "--strength": "strength",
+    "--before": "before_s",
+    "--after": "after_s",
+    "--cutoff": "cutoff_hz",
+    "--seam": "seam_s",
+    "--mix": "mix",
+}
 
 
-def command(provenance: Provenance) -> str:
-    """Return the shell command that makes the same samples again.
-
-    Every setting is spelt out, so that it does not depend on defaults that may change. Recordings
-    that guided the sound or were edited have to be in the working folder.
-    """
-    guide, edit = provenance.like, provenance.edit
-    duration = {} if edit else {"--duration": provenance.duration_s}
-    options: dict[str, object] = {
-        "--negative-prompt": provenance.negative_prompt,
-        "--like": guide.file if guide else "",
-        "--seed": provenance.seed,
-        "--index": provenance.index,
-        "--candidate": provenance.candidate,
-        **duration,
-        "--sampler": provenance.sampler,
-        "--steps": provenance.steps,
-        "--spacing": provenance.spacing,
-        "--eta": provenance.eta,
-        "--guidance": provenance.guidance,
-        "--model": provenance.model,
-        "--lora": provenance.lora.name if provenance.lora else "",
-        "--dtype": provenance.dtype,
-        "--compat": provenance.compat,
-    }
-    words = [provenance.program, *(["edit", edit.kind] if edit else ["generate"])]
-    pairs = [(option, str(value)) for option, value in options.items() if str(value)]
-    flags = [("--loop", "")] if provenance.loop else []
-    for option, text in [*(edit.options if edit else ()), *flags, *pairs]:
-        # A value that begins with a dash would be taken for an option if it stood alone.
-        words += [f"{option}={text}"] if text[:1] == "-" else [option, text] if text else [option]
-    named = [edit.source.file] if edit else []
-    named += [provenance.prompt] if provenance.prompt else []
-    if any(word[:1] == "-" for word in named):
-        return " ".join(_quote(word) for word in [*words, "--", *named])
-    start = 3 if edit else 2
-    return " ".join(_quote(word) for word in [*words[:start], *named, *words[start:]])
+def _from_schema_1(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of schema 1 in the form of today's; what does not fit is left as it is."""
+    record = record | {"schema_version": SCHEMA_VERSION}
+    if "like" in record:
+        record["audio_prompt"] = record.pop("like")
+    edit = record.get("edit")
+    if isinstance(edit, dict) and "options" in edit:
+        try:
+            settings = _settings_of_schema_1(edit["options"])
+        except (LookupError, TypeError, ValueError):
+            return record  # refused with the name of the key
+        record["edit"] = {k: v for k, v in edit.items() if k != "options"} | {"settings": settings}
+    return record
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _quote(word: str) -> str:
-    """Quote a word for the shell; control characters as $'\\x1b', so that they can be printed."""
-    if word.isprintable():
-        return shlex.quote(word)
-    escaped = "".join(
-        c if c.isprintable() and c not in "\\'" else "".join(f"\\x{b:02x}" for b in c.encode())
-        for c in word
-    )
-    return f"$'{escaped}'"
+def _settings_of_schema_1(options: list[tuple[str, str]]) -> dict[str, JsonValue]:
+    settings: dict[str, Any] = {}
+    for option, text in options:
+        if option in _FLOATS_1:
+            settings[_FLOATS_1[option]] = float(text)
+        elif option == "--repeats":
+            settings["repeats"] = int(text)
+        elif option == "--source-prompt":
+            settings["source_prompt"] = text
+        elif option == "--invert":
+            settings["invert"] = True
+        elif option == "--from":
+            settings.setdefault("spans", []).append([float(text)])
+        elif option == "--to":
+            settings["spans"][-1].append(float(text))
+        elif option == "--band":
+            settings.setdefault("bands", []).append([float(hz) for hz in text.split(":")])
+        elif option != "--with":  # that recording stands under `other`
+            raise ValueError(option)
+    return settings

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from latentfoley.errors import InputError, nearest
+from latentfoley.provenance import EditRecord, Provenance, RecordingRef
 from latentfoley.samplers import SAMPLERS, SPACINGS
 
 MAX_PROMPTS = 10_000
@@ -39,8 +40,8 @@ class SamplingRequest(BaseModel):
     same alone, in a batch, or on another machine.
 
     Attributes:
-        prompts: texts or blends ("rain @0.7 + a dog barking @0.3"); empty with `like`.
-        like: a recording whose embedding takes the place of a text's.
+        prompts: texts or blends ("rain @0.7 + a dog barking @0.3"); empty with an audio prompt.
+        audio_prompt: a recording whose embedding takes the place of a text's.
         negative_prompt: what to steer away from; "" is the empty prompt.
         steps: denoising steps, 1 … 1000.
         guidance: classifier-free guidance scale w; 1 is none, 2.5 to 5 is usual.
@@ -56,7 +57,7 @@ class SamplingRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     prompts: tuple[str, ...] = ()
-    like: Path | None = None
+    audio_prompt: Path | None = None
     negative_prompt: str = ""
     steps: int = 25
     guidance: float = 4.5
@@ -127,8 +128,8 @@ class SamplingRequest(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if self.prompts and self.like is not None:
-            raise ValueError("give prompts or a recording to be like, and not both")
+        if self.prompts and self.audio_prompt is not None:
+            raise ValueError("give prompts or an audio prompt, and not both")
         if self.eta > 0 and not SAMPLERS[self.sampler].takes_eta:
             raise ValueError(f"eta is a setting of ddim; {self.sampler} takes none")
         return self
@@ -139,14 +140,34 @@ class SamplingRequest(BaseModel):
         return self.n * max(1, len(self.prompts))
 
     @property
-    def guides(self) -> tuple[tuple[Path, float], ...]:
+    def audio_prompts(self) -> tuple[tuple[Path, float], ...]:
         """The recordings whose embedding takes the place of a text's, and their weights."""
-        return ((self.like, 1.0),) if self.like else ()
+        return ((self.audio_prompt, 1.0),) if self.audio_prompt else ()
 
     @property
-    def away(self) -> str:
-        """The text that guidance leads away from."""
+    def led_away_from(self) -> str:
+        """The text of the unconditional side of guidance."""
         return self.negative_prompt
+
+    def clip(self, k: int) -> Self:
+        """Return the request of clip k alone, 0 ≤ k < n_clips."""
+        prompts = self.prompts and (self.prompts[k // self.n],)
+        return self.model_copy(update={"prompts": prompts, "n": 1, "index": self.index + k})
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything that decides samples as plain values, recordings by their content.
+
+        Raises:
+            AudioFileError: a recording cannot be read.
+        """
+        spacing = self.spacing or SAMPLERS[self.sampler].spacing
+        values = self.model_dump(mode="json") | {"spacing": spacing}
+        files = {name: path for name, path in self if isinstance(path, Path)}
+        return values | {name: RecordingRef.of(path).sha256 for name, path in files.items()}
+
+    def edit_record(self) -> EditRecord | None:
+        """Return what a record says of the edit; None of a generation."""
+        return None
 
 
 class GenerationRequest(SamplingRequest):
@@ -160,11 +181,43 @@ class GenerationRequest(SamplingRequest):
     duration_s: float = 5.0
     loop: bool = False
 
+    @classmethod
+    def from_provenance(cls, record: Provenance, folder: Path = Path()) -> Self:
+        """Build the request of the clip that a record describes.
+
+        Args:
+            record: of a generation.
+            folder: where its audio prompt lies.
+
+        Raises:
+            InputError: it is the record of an edit, or holds a value that no request allows.
+        """
+        if record.edit is not None:
+            raise InputError(f"the record describes an edit ({record.kind}); see `EditRequest`")
+        return cls.build(
+            record.prompt or None,
+            duration_s=record.duration_s,
+            loop=record.loop,
+            **recorded(record, folder),
+        )
+
     @model_validator(mode="after")
     def _check_source(self) -> Self:
-        if not self.prompts and self.like is None:
-            raise ValueError("there is no prompt; give either prompts or a recording to be like")
+        if not self.prompts and self.audio_prompt is None:
+            raise ValueError("there is no prompt; give either prompts or an audio prompt")
         return self
+
+
+_RECORDED = (
+    *("negative_prompt", "seed", "index", "candidate"),
+    *("sampler", "spacing", "steps", "eta", "guidance"),
+)
+
+
+def recorded(record: Provenance, folder: Path) -> dict[str, Any]:
+    """Return the options of `SamplingRequest` that a record holds, but for the prompt."""
+    audio_prompt = folder / record.audio_prompt.file if record.audio_prompt else None
+    return {"audio_prompt": audio_prompt} | {name: getattr(record, name) for name in _RECORDED}
 
 
 RANGES: dict[str, tuple[float, float]] = {

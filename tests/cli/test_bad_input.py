@@ -25,13 +25,13 @@ class TestPrompts:
     @pytest.mark.parametrize(
         ("words", "says"),
         [
-            ([], "there is no prompt; give either prompts or a recording to be like"),
+            ([], "there is no prompt; give either prompts or an audio prompt"),
             ([""], "a prompt must say something; it is empty, got ('',)"),
             (["rain", " \t\n"], "a prompt must say something; it is empty"),
             (["x" * 5000], "at most 2000 characters, got ('xxxx"),
             (["a\udcff"], "holds a lone surrogate, which is no character, got ('a\\udcff',)"),
             (["rain", "--negative-prompt", "x" * 5000], "negative_prompt: at most 2000 characters"),
-            (["rain", "--like", "a.wav"], "give prompts or a recording to be like, and not both"),
+            (["rain", "--audio-prompt", "a.wav"], "give prompts or an audio prompt, and not both"),
         ],
         ids=["none", "empty", "space", "long", "surrogate", "negative", "both"],
     )
@@ -193,7 +193,7 @@ class TestDamagedModels:
         says = "parts of model do not fit together: sample rates of the front end and vocoder: 8000"
         refused(generate, "rain", "--model", "model", says=says)
 
-    @pytest.mark.parametrize("words", [["rain", "--candidates", 2], ["--like", "tone.wav"]])
+    @pytest.mark.parametrize("words", [["rain", "--candidates", 2], ["--audio-prompt", "tone.wav"]])
     def test_without_an_audio_tower(self, generate, refused, model, tmp_path, words):
         soundfile.write(tmp_path / "tone.wav", tone(), 16_000)
         shutil.rmtree(model / "audio_encoder")
@@ -205,20 +205,20 @@ class TestLike:
     def test_no_such_file(self, generate, refused, tmp_path):
         soundfile.write(tmp_path / "dog.wav", tone(), 16_000)
         says = "there is no file 'dgo.wav'. Nearest there: dog.wav."
-        refused(generate, "--like", "dgo.wav", says=says)
+        refused(generate, "--audio-prompt", "dgo.wav", says=says)
 
     def test_a_folder(self, generate, refused):
-        refused(generate, "--like", ".", says="'.' is a folder; give one recording")
+        refused(generate, "--audio-prompt", ".", says="'.' is a folder; give one recording")
 
     def test_a_text(self, generate, refused, tmp_path):
         (tmp_path / "a.wav").write_text("hello")
         says = ["'a.wav' is not a recording", "Allowed: WAV"]
-        refused(generate, "--like", "a.wav", says=says)
+        refused(generate, "--audio-prompt", "a.wav", says=says)
 
     def test_a_truncated_one(self, generate, refused, tmp_path):
         soundfile.write(tmp_path / "a.wav", tone(), 16_000)
         (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:5000])
-        refused(generate, "--like", "a.wav", says="'a.wav' is cut short")
+        refused(generate, "--audio-prompt", "a.wav", says="'a.wav' is cut short")
 
     @pytest.mark.parametrize(
         ("promised", "says"),
@@ -232,7 +232,7 @@ class TestLike:
         assert packed % 2**36 == 16_000
         data[18:26] = (packed - 16_000 + promised).to_bytes(8, "big")
         (tmp_path / "a.flac").write_bytes(data)
-        refused(generate, "--like", "a.flac", says=["'a.flac'", says])
+        refused(generate, "--audio-prompt", "a.flac", says=["'a.flac'", says])
 
     @pytest.mark.parametrize(
         ("samples", "says"),
@@ -247,7 +247,7 @@ class TestLike:
     )
     def test_samples_that_are_no_sound(self, generate, refused, tmp_path, samples, says):
         soundfile.write(tmp_path / "a.wav", samples.astype(np.float32), 16_000, subtype="FLOAT")
-        refused(generate, "--like", "a.wav", says=says)
+        refused(generate, "--audio-prompt", "a.wav", says=says)
 
 
 class TestOut:

@@ -13,7 +13,7 @@ from signals import noise, tone
 EDITS = [
     ("transfer", "in.wav", "a dog", "--strength", 0.4),
     ("transfer", "in.wav", "-1 dog", "--source-prompt", "the sea", "--invert"),
-    ("transfer", "in.wav", "--like", "tone.wav", "--sampler", "ddim", "--eta", 0.3),
+    ("transfer", "in.wav", "--audio-prompt", "tone.wav", "--sampler", "ddim", "--eta", 0.3),
     ("vary", "in.wav", "--seed", 3, "--candidates", 2),
     ("inpaint", "in.wav", "rain", "--from", 0.1, "--from", 0.2, "--to", 0.15, "--to", 0.3),
     ("inpaint", "in.wav", "rain", "--band", "2000:8000", "--repeats", 2),
@@ -69,7 +69,7 @@ class TestFiles:
         edit("transfer", "in.wav", "a dog", "-o", "a.wav")
         out = run("info", "a.wav").out
         assert "  edit             transfer of in.wav (sha256 " in out
-        assert "  settings         --strength 0.6\n" in out
+        assert "  settings         strength=0.6 source_prompt= invert=False\n" in out
 
     @pytest.mark.parametrize("words", EDITS[::3], ids=lambda words: words[0])
     def test_a_picture_beside_the_file(self, edit, tmp_path, words):
@@ -79,7 +79,7 @@ class TestFiles:
     def test_json(self, edit, tmp_path):
         record = json.loads(edit("vary", "in.wav", "--json", "-o", "a.wav").out)
         assert (record["kind"], record["edit"]["source"]["file"]) == ("vary", "in.wav")
-        assert record["edit"]["options"] == [["--strength", "0.5"]]
+        assert record["edit"]["settings"] == {"strength": 0.5, "invert": False}
         assert record["duration_s"] == 0.3
 
 
@@ -121,7 +121,7 @@ class TestRefused:
         ("words", "says"),
         [
             (("transfre", "in.wav", "rain"), ["unknown edit 'transfre'", "mean 'transfer'?"]),
-            (("transfer", "in.wav"), "transfer needs a prompt, or a recording to be like"),
+            (("transfer", "in.wav"), "transfer needs a prompt, or an audio prompt"),
             (("transfer", "in.wav", ""), "a prompt must say something"),
             (("vary", "in.wav", "--strength", 2), "strength: must lie between 0 and 1, got 2.0"),
             (("vary", "in.wav", "--strength", "nan"), "strength: must be a finite number"),
@@ -129,7 +129,7 @@ class TestRefused:
                 ("vary", "in.wav", "--source-prompt", "rain"),
                 "source_prompt is no setting of vary; allowed: strength, invert",
             ),
-            (("vary", "in.wav", "rain", "--like", "tone.wav"), "and not both"),
+            (("vary", "in.wav", "rain", "--audio-prompt", "tone.wav"), "and not both"),
             (
                 ("inpaint", "in.wav", "rain"),
                 "inpaint needs spans (--from, --to), bands (--band) or both",

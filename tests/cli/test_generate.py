@@ -194,7 +194,7 @@ class TestLike:
     def test_eight_channels_at_192_khz(self, generate, tmp_path):
         tones = [tone(200 * (1 + k), 0.2, 192_000) for k in range(8)]
         soundfile.write(tmp_path / "wide.wav", np.stack(tones, axis=1), 192_000)
-        end = generate("--like", "wide.wav")
+        end = generate("--audio-prompt", "wide.wav")
         assert end == (0, "out/000-like-wide.wav  0.2 s\n", "")
-        guide = read_provenance(tmp_path / "out" / "000-like-wide.wav").like
+        guide = read_provenance(tmp_path / "out" / "000-like-wide.wav").audio_prompt
         assert (guide.file, len(guide.sha256)) == ("wide.wav", 64)

@@ -40,39 +40,16 @@ def test_what_is_not_allowed(kind, options, message):
         build(kind, "a.wav", "rain", **options)
 
 
-def test_nothing_is_a_value_too():
-    request = build("transfer", "a.wav", "rain", strength=0)
-    assert request.options() == (("--strength", "0.0"),)
-    assert ("--mix", "0.0") in build("morph", "a.wav", other="b.wav", mix=0).options()
-
-
-def test_spans_and_bands_as_words_of_the_command_line():
-    request = build("inpaint", "a.wav", spans=[(1.2, 2), (3, 4.5)], bands=[(100, 2000.5)])
-    assert request.options() == (
-        *(("--from", "1.2"), ("--to", "2.0"), ("--from", "3.0"), ("--to", "4.5")),
-        *(("--band", "100.0:2000.5"), ("--repeats", "1")),
-    )
-
-
 def test_a_transfer_has_to_be_told_to_what():
-    with pytest.raises(InputError, match="transfer needs a prompt, or a recording to be like"):
+    with pytest.raises(InputError, match="transfer needs a prompt, or an audio prompt"):
         build("transfer", "a.wav")
-    assert build("transfer", "a.wav", like="b.wav").guides == ((Path("b.wav"), 1.0),)
+    assert build("transfer", "a.wav", audio_prompt="b.wav").audio_prompts == ((Path("b.wav"), 1.0),)
 
 
 def test_without_a_prompt_the_recording_is_the_guide():
-    assert build("vary", "a.wav").guides == ((Path("a.wav"), 1.0),)
-    assert build("vary", "a.wav", "rain").guides == ()
-    assert build("morph", "a.wav", other="b.wav", mix=0.25).guides == (
+    assert build("vary", "a.wav").audio_prompts == ((Path("a.wav"), 1.0),)
+    assert build("vary", "a.wav", "rain").audio_prompts == ()
+    assert build("morph", "a.wav", other="b.wav", mix=0.25).audio_prompts == (
         (Path("a.wav"), 0.75),
         (Path("b.wav"), 0.25),
-    )
-
-
-def test_settings_as_words_of_the_command_line():
-    request = build("transfer", "a.wav", "rain", strength=0.25, source_prompt="sea", invert=True)
-    assert request.options() == (
-        ("--strength", "0.25"),
-        ("--source-prompt", "sea"),
-        ("--invert", ""),
     )

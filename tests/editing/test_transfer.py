@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from latentfoley.diffusion import Schedule, predict_eps
-from latentfoley.editing.source import Level, encode
-from latentfoley.editing.transfer import enter, invert
+from latentfoley.editing.request import EditRequest
+from latentfoley.editing.source import Level
+from latentfoley.editing.transfer import below, invert
 from latentfoley.samplers import SAMPLERS, make_plan, sample
 from signals import noise, tone
 from weights import normal
@@ -20,7 +21,7 @@ def reconstruction(model, waveform):
     """The recording through the VAE and the vocoder, at its own level."""
     level = Level.of(waveform)
     with torch.no_grad():
-        made = model.vocode(model.vae.decode(encode(level.to_model(waveform), model)))
+        made = model.vocode(model.vae.decode(model.encode(level.to_model(waveform))))
     return level.to_source(made[0, : len(waveform)].numpy())
 
 
@@ -62,7 +63,7 @@ class TestWhatItDependsOn:
 
     def test_a_variation_is_guided_by_its_own_sound(self, edit, source, tmp_path):
         first = edit("vary", source, seed=1)
-        second = edit("transfer", source, like=tmp_path / "in.wav", strength=0.5, seed=1)
+        second = edit("transfer", source, audio_prompt=tmp_path / "in.wav", strength=0.5, seed=1)
         np.testing.assert_array_equal(first.waveform, second.waveform)
 
     def test_another_seed_is_another_take(self, edit, source):
@@ -88,13 +89,11 @@ def test_exactly_as_long_as_the_recording(edit, n_samples):
 
 
 def test_progress_ends_where_it_should(micro_model, tmp_path, source, edit):
-    from latentfoley.editing import EditRequest, run
-
     edit("vary", source, "rain")  # writes the file
     for options in ({}, {"invert": True}):
         seen = []
         request = EditRequest.build("vary", tmp_path / "in.wav", "rain", steps=4, n=2, **options)
-        list(run(micro_model, request, lambda done, total, seen=seen: seen.append((done, total))))
+        list(micro_model.run(request, lambda done, total, seen=seen: seen.append((done, total))))
         assert [done for done, _ in seen] == sorted({done for done, _ in seen})
         assert seen[-1][0] == seen[-1][1]
 
@@ -102,12 +101,12 @@ def test_progress_ends_where_it_should(micro_model, tmp_path, source, edit):
 class TestDepth:
     @pytest.mark.parametrize("sampler", SAMPLERS)
     def test_it_is_a_share_of_the_diffusion_and_not_of_the_steps(self, sampler):
-        plan = enter(make_plan(sampler, SCHEDULE, 25), 0.5)
+        plan = below(make_plan(sampler, SCHEDULE, 25), 0.5)
         assert plan.timesteps[0] == 499.5
         assert all(n <= 498.5 for n in plan.timesteps[1:])
 
     def test_the_shallowest(self):
-        assert enter(make_plan("ddim", SCHEDULE, 25), 1e-4).timesteps == pytest.approx((0.0999,))
+        assert below(make_plan("ddim", SCHEDULE, 25), 1e-4).timesteps == pytest.approx((0.0999,))
 
 
 class TestInversion:

@@ -31,7 +31,7 @@ def test_shorter_than_a_window():
 def test_what_is_below_stays_and_what_is_above_is_new(edit, rate, options):
     source = noise(1.0, rate, seed=3)
     clip = edit("upsample", source, "rain", rate=rate, **options)
-    cutoff = float(dict(clip.provenance.edit.options)["--cutoff"])
+    cutoff = clip.provenance.edit.settings["cutoff_hz"]
     assert cutoff == pytest.approx(options.get("cutoff_hz", 1900), rel=0.1)
     before = resample(source, rate, 16_000)
     assert clip.waveform.shape == before.shape

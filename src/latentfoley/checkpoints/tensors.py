@@ -5,6 +5,7 @@ a model is never in memory twice. A pickle is read by torch's restricted reader,
 it. It does not know what the tensors are for: `layout.py` and `original.py` do.
 """
 
+import json
 import pickle
 import re
 import zipfile
@@ -219,6 +220,19 @@ def hash_weights(model: Path) -> str:
     files = {file for kind in ("safetensors", "bin") for file in model.glob(f"*/*.{kind}")}
     for file in sorted(files):
         digest.update(file.relative_to(model).as_posix().encode())
+        _update(digest, file)
+    return digest.hexdigest()[:16]
+
+
+def hash_settings(folder: Path, *values: Any) -> str:
+    """Return the first 16 hexadecimal digits of a hash over the JSON and text files of a folder
+    and its sub-folders, in the order of their names, and over plain values beside them.
+
+    What a checkpoint file says of its settings is in its weights: it adds nothing.
+    """
+    digest = sha256(json.dumps(values, sort_keys=True).encode())
+    for file in sorted(file for kind in ("json", "txt") for file in folder.rglob(f"*.{kind}")):
+        digest.update(file.relative_to(folder).as_posix().encode())
         _update(digest, file)
     return digest.hexdigest()[:16]
 

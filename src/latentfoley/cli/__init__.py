@@ -9,9 +9,9 @@ import traceback
 import typer
 from rich.console import Console
 
-from latentfoley import __version__
 from latentfoley.cli import ablate, data, doctor, edit, evaluate, generate, info, models, train
 from latentfoley.errors import LatentFoleyError, UserError
+from latentfoley.version import __version__
 
 app = typer.Typer(
     name="latentfoley",

@@ -15,8 +15,8 @@ def doctor(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Say what this machine can do: devices, number formats, extras, models."""
-    from latentfoley import __version__
     from latentfoley.devices import cpu_flags, cpu_name
+    from latentfoley.version import __version__
 
     rows = {"latentfoley": __version__, "python": platform.python_version()}
     rows |= _torch_rows()

@@ -64,7 +64,7 @@ def edit(
         int | None,
         Option(help="inpaint, extend, upsample, loop: walks of every step, 1 to 20. [default: 1]"),
     ] = None,
-    like: options.Like = None,
+    audio_prompt: options.AudioPrompt = None,
     negative_prompt: options.NegativePrompt = "",
     steps: options.Steps = 25,
     guidance: options.Guidance = 4.5,
@@ -113,7 +113,7 @@ def edit(
         source,
         prompts or None,
         **{name: value for name, value in settings.items() if value is not None},
-        like=like,
+        audio_prompt=audio_prompt,
         negative_prompt=negative_prompt,
         steps=steps,
         guidance=guidance,
@@ -133,9 +133,9 @@ def edit(
 
     with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
         loaded = load(model, device=device, dtype=dtype, compat=compat, lora=lora)
-        task = editing.prepare(loaded, request)
-        clips = loaded.make(request, task, progress)
-        draw = partial(editing.plot, task=task) if plot else None
+        mode = editing.prepare(loaded, request)
+        clips = loaded.make(mode, progress)
+        draw = partial(editing.plot, edit=mode) if plot else None
         written += deliver(clips, paths, may_replace=paths == [out], draw=draw, as_json=as_json)
 
 

@@ -25,7 +25,7 @@ def generate(
     from_: Annotated[
         Path | None, Option("--from", help="Prompts from a .csv or .jsonl (column 'prompt').")
     ] = None,
-    like: options.Like = None,
+    audio_prompt: options.AudioPrompt = None,
     negative_prompt: options.NegativePrompt = "",
     duration: options.Duration = 5.0,
     loop: Annotated[bool, Option("--loop", help="Let the end lead on to the beginning.")] = False,
@@ -58,7 +58,7 @@ def generate(
     texts = [*(prompts or []), *(_read_prompts(from_) if from_ else [])]
     request = GenerationRequest.build(
         texts or None,
-        like=like,
+        audio_prompt=audio_prompt,
         negative_prompt=negative_prompt,
         duration_s=duration,
         loop=loop,
@@ -73,7 +73,7 @@ def generate(
         index=index,
         candidate=candidate,
     )
-    names = request.prompts or (f"like {request.like.stem}",)  # type: ignore[union-attr]
+    names = request.prompts or (f"like {request.audio_prompt.stem}",)  # type: ignore[union-attr]
     paths = clip_paths(request, names, out, format_)
     require_place(paths[0].parent)
     from latentfoley.clip import Clip

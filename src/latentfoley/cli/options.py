@@ -8,7 +8,7 @@ from typer import Option
 Out = Annotated[
     Path, Option("-o", "--out", help="Folder, where no other sound is overwritten, or file's name.")
 ]
-Like = Annotated[Path | None, Option(help="Be like this recording, instead of a text.")]
+AudioPrompt = Annotated[Path | None, Option(help="A recording in place of a text: sound like it.")]
 NegativePrompt = Annotated[str, Option(help="What to steer away from.")]
 Duration = Annotated[float, Option(help="Seconds per clip, 0.1 to 3600.")]
 Steps = Annotated[int, Option(help="Denoising steps, 1 to 1000.")]

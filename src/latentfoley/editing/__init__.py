@@ -1,11 +1,10 @@
 """Sounds made from a recording: zero-shot editing with a model that was trained to generate.
 
 `request.py` says what can be asked for, `source.py` reads the recording, and one file per kind of
-edit turns both into a task that `Model.make` leads from noise to sound. Every edit enters or bends
-the one sampler loop; none has a loop of its own. `pipeline.py` comes before in the reading path.
+edit turns both into a `SamplingMode`: the start, plan, denoiser and `after_step` of the one call of
+`sample` in `pipeline.py`. None has a loop of its own.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -19,23 +18,13 @@ from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import read_source
 from latentfoley.editing.transfer import Transfer
 from latentfoley.editing.upsample import missing_band
-from latentfoley.pipeline import Model, Progress
-from latentfoley.task import Samples, Task
+from latentfoley.model import ModelParts
+from latentfoley.sampling import Samples, SamplingMode
 
-__all__ = ["Edit", "EditRequest", "plot", "prepare", "run"]
-
-
-def run(model: Model, request: EditRequest, progress: Progress | None = None) -> Iterator[Clip]:
-    """Yield each clip of an edit as soon as it is done; see `EditRequest`.
-
-    Raises:
-        InputError: a setting that does not fit the recording.
-        AudioFileError: the recording cannot be read.
-    """
-    yield from model.make(request, prepare(model, request), progress)
+__all__ = ["Edit", "EditRequest", "plot", "prepare"]
 
 
-class Edit(Task, Protocol):
+class Edit(SamplingMode, Protocol):
     """An edit that is ready to be made, and what a picture of it shows."""
 
     @property
@@ -44,19 +33,16 @@ class Edit(Task, Protocol):
 
     @property
     def mask(self) -> LatentMask:
-        """How much of each latent position is made anew, 0 … 1."""
+        """How much of each latent position is regenerated, 0 … 1."""
 
 
-def plot(clip: Clip, path: Path, *, task: Edit) -> None:
-    """Write a PNG of the recording, the mask and the clip."""
-    from latentfoley.pictures import plot_edit
+def prepare(model: ModelParts, request: EditRequest) -> Edit:
+    """Return the mode of an edit, its recording read and checked.
 
-    mask = task.mask[0, 0].float().cpu().numpy()
-    plot_edit(path, (task.before, clip.waveform), mask, clip.provenance.title, clip.mel)
-
-
-def prepare(model: Model, request: EditRequest) -> Edit:
-    """Return the task of an edit, its recording read and checked."""
+    Raises:
+        InputError: a setting that does not fit the recording.
+        AudioFileError: the recording cannot be read.
+    """
     source = read_source(request, model)
     match request.kind:
         case "transfer" | "vary":
@@ -70,6 +56,13 @@ def prepare(model: Model, request: EditRequest) -> Edit:
         case "extend":
             return extension(model, request, source)
         case "upsample":
-            request, region = missing_band(request, source, model.config)
-            source = source.recorded(request)
+            source, region = missing_band(source, model.config)
     return Inpainting.of(model, source, region, request.repeats)
+
+
+def plot(clip: Clip, path: Path, *, edit: Edit) -> None:
+    """Write a PNG of the recording, the mask and the clip."""
+    from latentfoley.pictures import plot_edit
+
+    mask = edit.mask[0, 0].float().cpu().numpy()
+    plot_edit(path, (edit.before, clip.waveform), mask, clip.provenance.title, clip.mel)

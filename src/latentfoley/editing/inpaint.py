@@ -18,12 +18,12 @@ import torch
 
 from latentfoley.diffusion import Level, add_noise
 from latentfoley.editing.masks import LatentMask, Region
-from latentfoley.editing.source import Source, encode
+from latentfoley.editing.request import EditRequest
+from latentfoley.editing.source import Source
+from latentfoley.model import ModelParts
 from latentfoley.notation import Latent
-from latentfoley.pipeline import Model
-from latentfoley.provenance import EditRecord
-from latentfoley.samplers import sample
-from latentfoley.task import Samples, Walk
+from latentfoley.samplers import Plan, sample
+from latentfoley.sampling import Samples, SamplingRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,21 +46,21 @@ class Inpainting:
     @classmethod
     def of(
         cls,
-        model: Model,
+        model: ModelParts,
         source: Source,
         region: Region,
         repeats: int,
         *,
-        heard: Samples | None = None,
+        encoded: Samples | None = None,
     ) -> "Inpainting":
-        """Return the task; the level is that of the samples that are kept.
+        """Return the mode; the level is that of the samples that are kept.
 
-        `heard` is what is encoded where that is not the recording itself.
+        `encoded` is what the encoder sees where that is not the recording itself.
         """
         if not region.bands_hz:
             source = source.levelled_by(~region.inside)
-        waveform = source.waveform if heard is None else heard
-        z_0 = encode(source.level.to_model(waveform), model)
+        waveform = source.waveform if encoded is None else encoded
+        z_0 = model.encode(source.level.to_model(waveform))
         return cls(source, z_0, region, repeats)
 
     @property
@@ -69,9 +69,9 @@ class Inpainting:
         return len(self.source.waveform)
 
     @property
-    def edit(self) -> EditRecord:
-        """Its record."""
-        return self.source.record
+    def request(self) -> EditRequest:
+        """What was asked for."""
+        return self.source.request
 
     @property
     def before(self) -> Samples:
@@ -83,42 +83,41 @@ class Inpainting:
         """1 where the latent is made anew, 0.5 beside it, 0 where it is kept."""
         return self.region.latent_mask().to(self.z_0)
 
-    def latent(self, walk: Walk) -> Latent:
-        """Walk from noise, holding what is kept."""
-        eps = walk.noise()
+    def enter(self, run: SamplingRun) -> SamplingRun:
+        """Hold what is kept, at the start and after every step."""
         if bool((self.mask == 1).all()):  # nothing is kept: this is generation
-            return sample(walk.denoiser, eps, walk.plan, walk.noise, callback=walk.tick)
-        start = self._hold(eps, eps, walk.plan.timesteps[0], walk)
-        levels = walk.plan.levels
-        above = {there.n: here for here, there in pairwise(levels)}
+            return run
+        plan, eps = run.plan, run.start
+        assert plan is not None
+        above = {there.n: here for here, there in pairwise(plan.levels)}
 
         def after_step(z: Latent, n: float) -> Latent:
-            z = self._hold(z, eps, n, walk)
+            z = self._hold(z, eps, n, plan)
             # At the end there is nothing left to bring into keeping.
-            for _ in range(self.repeats - 1 if n > levels[-1].n else 0):
-                z = self._again(z, above[n], n, walk)
-                z = self._hold(z, eps, n, walk)
+            for _ in range(self.repeats - 1 if n > plan.levels[-1].n else 0):
+                z = self._again(z, above[n], n, run)
+                z = self._hold(z, eps, n, plan)
             return z
 
-        return sample(
-            walk.denoiser, start, walk.plan, walk.noise, after_step=after_step, callback=walk.tick
-        )
+        start = self._hold(eps, eps, plan.timesteps[0], plan)
+        return replace(run, start=start, after_step=after_step)
 
-    def _hold(self, z: Latent, eps: Latent, n: float, walk: Walk) -> Latent:
+    def _hold(self, z: Latent, eps: Latent, n: float, plan: Plan) -> Latent:
         """Put back what is kept at this level."""
-        known = add_noise(self.z_0, eps, n, walk.plan.schedule)
-        depth = max(n, 0.0) / (walk.plan.schedule.n_train_steps - 1)
+        known = add_noise(self.z_0, eps, n, plan.schedule)
+        depth = max(n, 0.0) / (plan.schedule.n_train_steps - 1)
         return torch.where((self.mask >= depth) & (self.mask > 0), z, known)
 
-    def _again(self, z: Latent, here: Level, n: float, walk: Walk) -> Latent:
-        """Noise z from the level n up to `here`, and walk that step once more.
+    def _again(self, z: Latent, here: Level, n: float, run: SamplingRun) -> Latent:
+        """Noise z from the level n up to `here`, and take that step once more.
 
         z_n = a z_s + √(1 − a²) ε,   a = α_n / α_s                         [RePaint, algorithm 1]
         """
-        a = here.alpha / walk.plan.schedule.level(n).alpha
-        up = a * z + (1 - a**2) ** 0.5 * walk.noise()
-        step = replace(walk.plan, timesteps=(here.n,), end=n)
-        return sample(walk.denoiser, up, step, walk.noise)
+        assert run.plan is not None
+        a = here.alpha / run.plan.schedule.level(n).alpha
+        up = a * z + (1 - a**2) ** 0.5 * run.noise()
+        step = replace(run.plan, timesteps=(here.n,), end=n)
+        return sample(run.denoiser, up, step, run.noise)
 
     def finish(self, waveform: Samples) -> Samples:
         """Put the recording's own samples back outside the region."""

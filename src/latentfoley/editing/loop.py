@@ -14,10 +14,8 @@ from latentfoley.editing.masks import LatentMask, Region
 from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import Source
 from latentfoley.errors import InputError
-from latentfoley.notation import Latent
-from latentfoley.pipeline import Model
-from latentfoley.provenance import EditRecord
-from latentfoley.task import Samples, Walk
+from latentfoley.model import ModelParts
+from latentfoley.sampling import Samples, SamplingRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +31,8 @@ class Loop:
     shift: int
 
     @classmethod
-    def of(cls, model: Model, request: EditRequest, source: Source) -> "Loop":
-        """Return the task of a request.
+    def of(cls, model: ModelParts, request: EditRequest, source: Source) -> "Loop":
+        """Return the mode of a request.
 
         Raises:
             InputError: the seam is longer than the recording.
@@ -44,7 +42,7 @@ class Loop:
         if 2 * half >= n_samples:
             raise InputError(
                 f"a seam of {request.seam_s:g} s does not fit into "
-                f"'{source.record.source.file}'; allowed: less than {n_samples / rate:.6g} s"
+                f"'{source.name}'; allowed: less than {n_samples / rate:.6g} s"
             )
         shift = n_samples // 2
         rolled = replace(source, waveform=np.roll(source.waveform, shift))
@@ -57,9 +55,9 @@ class Loop:
         return self.rolled.n_samples
 
     @property
-    def edit(self) -> EditRecord:
-        """Its record."""
-        return self.rolled.edit
+    def request(self) -> EditRequest:
+        """What was asked for."""
+        return self.rolled.request
 
     @property
     def before(self) -> Samples:
@@ -72,9 +70,9 @@ class Loop:
         n_latents = self.rolled.mask.shape[2]
         return self.rolled.mask.roll(-round(n_latents * self.shift / self.n_samples), dims=2)
 
-    def latent(self, walk: Walk) -> Latent:
+    def enter(self, run: SamplingRun) -> SamplingRun:
         """Inpaint the middle."""
-        return self.rolled.latent(walk)
+        return self.rolled.enter(run)
 
     def finish(self, waveform: Samples) -> Samples:
         """Roll it back."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentfoley.config import MelConfig, ModelConfig
 from latentfoley.mel import mel_filters
-from latentfoley.task import Samples
+from latentfoley.sampling import Samples
 
 CROSS_FADE_S = 0.02
 SOFT = 0.5  # beside a region: free in the second half of the diffusion

@@ -4,7 +4,7 @@ Both recordings are traced back to the noise that they would come from. The nois
 the sphere (Shoemake 1985), denoised towards the embedding in between, is a sound in between.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,13 +14,11 @@ from latentfoley.audio import read_audio, require_sound
 from latentfoley.diffusion import Denoiser
 from latentfoley.editing.masks import LatentMask
 from latentfoley.editing.request import EditRequest
-from latentfoley.editing.source import Level, Source, encode
-from latentfoley.editing.transfer import enter, invert, unguided
+from latentfoley.editing.source import Level, Source
+from latentfoley.editing.transfer import below, invert, unguided
+from latentfoley.model import ModelParts
 from latentfoley.notation import Latent
-from latentfoley.pipeline import Model
-from latentfoley.provenance import EditRecord, Guide
-from latentfoley.samplers import sample
-from latentfoley.task import Samples, Walk
+from latentfoley.sampling import Samples, SamplingRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,24 +26,24 @@ class Morph:
     """A sound between two recordings, as long as the first.
 
     Attributes:
+        request: what was asked for.
         before: the first recording.
-        edit: its record, with the second recording in it.
         level: between those of the two.
         ends: latent and inverse denoiser of both.
         mix: 0 is the first … 1 the second.
         strength: depth to which both are traced back, 0 … 1.
     """
 
+    request: EditRequest
     before: Samples
-    edit: EditRecord
     level: Level
     ends: tuple[tuple[Latent, Denoiser], tuple[Latent, Denoiser]]
     mix: float
     strength: float
 
     @classmethod
-    def of(cls, model: Model, request: EditRequest, source: Source) -> "Morph":
-        """Return the task of a request.
+    def of(cls, model: ModelParts, request: EditRequest, source: Source) -> "Morph":
+        """Return the mode of a request.
 
         Raises:
             AudioFileError, InputError: the second recording cannot be read, or is silent.
@@ -58,12 +56,13 @@ class Morph:
         sounds = source.waveform, np.resize(other, len(source.waveform))
         paths = request.source, request.other
         ends = [
-            (encode(level.to_model(sound), model), unguided(model, path))
+            (model.encode(level.to_model(sound)), unguided(model, path))
             for level, sound, path in zip(levels, sounds, paths, strict=True)
         ]
-        edit = source.record.model_copy(update={"other": Guide.of(request.other)})
         level = _between(*levels, request.mix)
-        return cls(source.waveform, edit, level, (ends[0], ends[1]), request.mix, request.strength)
+        return cls(
+            request, source.waveform, level, (ends[0], ends[1]), request.mix, request.strength
+        )
 
     @property
     def n_samples(self) -> int:
@@ -75,24 +74,24 @@ class Morph:
         """Everywhere the same: the depth."""
         return torch.full((1, 1, 1, 1), self.strength)
 
-    def latent(self, walk: Walk) -> Latent:
-        """Trace both back, and walk down from between them."""
-        shape = walk.noise()
+    def enter(self, run: SamplingRun) -> SamplingRun:
+        """Trace both back, and start from between them."""
+        like = run.start
         if self.strength == 0:
-            first, second = (z_0.expand_as(shape) for z_0, _ in self.ends)
-            return slerp(first, second, self.mix)
-        plan = enter(walk.plan, self.strength)
+            first, second = (z_0.expand_as(like) for z_0, _ in self.ends)
+            return replace(run, start=slerp(first, second, self.mix), plan=None)
+        plan = below(run.plan, self.strength)
         n_steps = len(plan.timesteps)
 
-        def tick(before: int, done: int, _: int, z: Latent) -> None:
-            walk.tick(before * n_steps + done, 3 * n_steps, z)
+        def callback(before: int, done: int, _: int, z: Latent) -> None:
+            run.callback(before * n_steps + done, 3 * n_steps, z)
 
         first, second = (
-            invert(inverse, z_0.expand_as(shape), plan, partial(tick, k))
+            invert(inverse, z_0.expand_as(like), plan, partial(callback, k))
             for k, (z_0, inverse) in enumerate(self.ends)
         )
-        z_n = slerp(first, second, self.mix)
-        return sample(walk.denoiser, z_n, plan, walk.noise, callback=partial(tick, 2))
+        start = slerp(first, second, self.mix)
+        return replace(run, start=start, plan=plan, callback=partial(callback, 2))
 
     def finish(self, waveform: Samples) -> Samples:
         """Bring the sound to a level between those of the recordings."""

@@ -10,7 +10,7 @@ from latentfoley.editing.masks import Region
 from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import Source
 from latentfoley.errors import InputError
-from latentfoley.pipeline import Model
+from latentfoley.model import ModelParts
 
 _ROUNDING_S = 0.01  # by which a span may outlast a recording whose length was read off a screen
 
@@ -21,7 +21,7 @@ def region_of(request: EditRequest, source: Source, config: ModelConfig) -> Regi
     Raises:
         InputError: a span outside the recording, or a band above the highest frequency.
     """
-    name = source.record.source.file
+    name = source.name
     n_samples, rate = len(source.waveform), config.mel.sample_rate
     for span in request.spans:
         _require_inside(span, n_samples / rate, f"'{name}' is", "s", _ROUNDING_S)
@@ -47,14 +47,14 @@ def _require_inside(
     )
 
 
-def extension(model: Model, request: EditRequest, source: Source) -> Inpainting:
-    """Return the task of filling room before and after a recording.
+def extension(model: ModelParts, request: EditRequest, source: Source) -> Inpainting:
+    """Return the mode of filling room before and after a recording.
 
     To the encoder the room holds the mirrored recording, so that it sees no edge.
     """
     rate = model.config.mel.sample_rate
     before, after = round(request.before_s * rate), round(request.after_s * rate)
-    waveform, heard = (
+    waveform, mirrored = (
         np.pad(source.waveform, (before, after), mode=mode) for mode in ("constant", "symmetric")
     )
     stop = before + len(source.waveform)
@@ -62,4 +62,4 @@ def extension(model: Model, request: EditRequest, source: Source) -> Inpainting:
     spans += [(stop, stop + after)] if after else []
     region = Region(tuple(spans), (), len(waveform), model.config)
     source = replace(source, waveform=waveform)
-    return Inpainting.of(model, source, region, request.repeats, heard=heard)
+    return Inpainting.of(model, source, region, request.repeats, encoded=mirrored)

@@ -6,9 +6,9 @@ from typing import Any, Self, get_args
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
-from latentfoley.errors import nearest
-from latentfoley.provenance import EditKind
-from latentfoley.request import Prompt, SamplingRequest
+from latentfoley.errors import InputError, nearest
+from latentfoley.provenance import EditKind, EditRecord, Provenance, RecordingRef
+from latentfoley.request import Prompt, SamplingRequest, recorded
 
 Settings = Mapping[str, Any]
 
@@ -24,8 +24,6 @@ SETTINGS: Mapping[str, Settings] = {
 """The settings that each kind of edit takes, and their defaults."""
 
 _NEEDS_PROMPT = ("transfer",)
-# Settings that are named otherwise on the command line.
-_OPTIONS = {"spans": "--from", "bands": "--band", "other": "--with"}
 
 
 class EditRequest(SamplingRequest):
@@ -108,8 +106,8 @@ class EditRequest(SamplingRequest):
 
     @model_validator(mode="after")
     def _check_edit(self) -> Self:
-        if self.kind in _NEEDS_PROMPT and not self.prompts and self.like is None:
-            raise ValueError(f"{self.kind} needs a prompt, or a recording to be like")
+        if self.kind in _NEEDS_PROMPT and not self.prompts and self.audio_prompt is None:
+            raise ValueError(f"{self.kind} needs a prompt, or an audio prompt")
         if self.kind == "inpaint" and not self.spans and not self.bands:
             raise ValueError("inpaint needs spans (--from, --to), bands (--band) or both")
         if self.kind == "extend" and self.before_s == self.after_s == 0:
@@ -121,38 +119,53 @@ class EditRequest(SamplingRequest):
         return self
 
     @property
-    def guides(self) -> tuple[tuple[Path, float], ...]:
+    def audio_prompts(self) -> tuple[tuple[Path, float], ...]:
         """The recordings whose embedding takes the place of a text's: by default the source."""
-        if self.prompts or self.like:
-            return super().guides
+        if self.prompts or self.audio_prompt:
+            return super().audio_prompts
         if self.other is not None:
             return (self.source, 1 - self.mix), (self.other, self.mix)
         return ((self.source, 1.0),)
 
     @property
-    def away(self) -> str:
-        """The text that guidance leads away from."""
+    def led_away_from(self) -> str:
+        """The text of the unconditional side of guidance."""
         return self.source_prompt or self.negative_prompt
 
-    def options(self) -> tuple[tuple[str, str], ...]:
-        """Return the settings as options of the command line, for the provenance."""
-        pairs: list[tuple[str, str]] = []
-        for name in SETTINGS[self.kind]:
-            word = name.removesuffix("_s").removesuffix("_hz").replace("_", "-")
-            pairs += _words(_OPTIONS.get(name, f"--{word}"), getattr(self, name))
-        return tuple(pairs)
+    def edit_record(self) -> EditRecord:
+        """Return what a record says of the edit.
 
+        Raises:
+            AudioFileError: a recording cannot be read.
+        """
+        names = set(SETTINGS[self.kind]) - {"other"}
+        return EditRecord(
+            kind=self.kind,
+            source=RecordingRef.of(self.source),
+            settings=self.model_dump(mode="json", include=names),
+            other=RecordingRef.of(self.other) if self.other else None,
+        )
 
-def _words(option: str, value: Any) -> list[tuple[str, str]]:
-    """Return the words that give a setting on the command line; none for what is not set."""
-    if value is None or value is False or value == "":
-        return []
-    if option == "--from":
-        return [
-            (o, str(v)) for span in value for o, v in zip(("--from", "--to"), span, strict=True)
-        ]
-    if option == "--band":
-        return [(option, f"{low}:{high}") for low, high in value]
-    if isinstance(value, Path):
-        return [(option, value.name)]
-    return [(option, "" if value is True else str(value))]
+    @classmethod
+    def from_provenance(cls, record: Provenance, folder: Path = Path()) -> Self:
+        """Build the request of the clip that a record describes.
+
+        Args:
+            record: of an edit.
+            folder: where its recordings lie.
+
+        Raises:
+            InputError: it is the record of a generation, or holds a value that no request allows.
+        """
+        edit = record.edit
+        if edit is None:
+            raise InputError("the record describes a generation; see `GenerationRequest`")
+        other = {"other": folder / edit.other.file} if edit.other else {}
+        return cls.build(
+            edit.kind,
+            folder / edit.source.file,
+            record.prompt or None,
+            **edit.settings,
+            **other,
+            **recorded(record, folder),
+        )

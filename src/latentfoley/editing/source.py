@@ -7,19 +7,13 @@ before it is encoded, and what comes out is brought back. It does not know what 
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Bool
 
 from latentfoley.audio import SILENCE_PEAK, read_audio, require_sound
-from latentfoley.config import MelConfig
 from latentfoley.editing.request import EditRequest
 from latentfoley.errors import InputError
-from latentfoley.mel import log_mel
-from latentfoley.notation import Latent, LogMel, Waveform
-from latentfoley.pipeline import Model, latent_shape
-from latentfoley.provenance import EditRecord, Guide
-from latentfoley.task import Samples
-from latentfoley.windows import in_chunks, in_windows
+from latentfoley.model import ModelParts
+from latentfoley.sampling import Samples
 
 PEAK = 0.5  # of every clip in training
 MIN_DURATION_S = 0.1
@@ -60,26 +54,26 @@ class Source:
     """A recording to edit.
 
     Attributes:
+        request: the edit, completed by what was found in the recording.
         waveform: its samples at the model's rate, mixed down.
-        record: what the provenance says of it.
         level: to bring it to the model's level and back.
     """
 
+    request: EditRequest
     waveform: Samples
-    record: EditRecord
     level: Level
+
+    @property
+    def name(self) -> str:
+        """The file's, without its folder."""
+        return self.request.source.name
 
     def levelled_by(self, kept: Bool[np.ndarray, "N"]) -> "Source":
         """Return it with the level of those samples alone that are kept."""
         return replace(self, level=Level.of(self.waveform[kept]))
 
-    def recorded(self, request: EditRequest) -> "Source":
-        """Return it with the settings that were found in it on record."""
-        record = self.record.model_copy(update={"options": request.options()})
-        return replace(self, record=record)
 
-
-def read_source(request: EditRequest, model: Model) -> Source:
+def read_source(request: EditRequest, model: ModelParts) -> Source:
     """Read the recording of an edit.
 
     Raises:
@@ -95,32 +89,4 @@ def read_source(request: EditRequest, model: Model) -> Source:
         )
     if request.kind not in _TAKE_SILENCE:
         require_sound(waveform, f"'{request.source}'")
-    record = EditRecord(
-        kind=request.kind, source=Guide.of(request.source), options=request.options()
-    )
-    return Source(waveform, record, Level.of(waveform))
-
-
-def long_log_mel(waveform: Waveform, config: MelConfig) -> LogMel:
-    """Return the log-mel of whole hops of sound, one frame to each, in bounded memory."""
-    reach = -(-config.n_fft // config.hop_length)
-    units = (config.hop_length, 1)
-    return in_chunks(
-        lambda part: log_mel(part, config), waveform, dims=(1, 2), units=units, reach=reach
-    )
-
-
-@torch.no_grad()
-def encode(waveform: Samples, model: Model) -> Latent:
-    """Return the latent (1, C, T/r, F/r) of a waveform at the model's level: the posterior's mean.
-
-    The end is filled up with the mirrored sound to a whole number of latent frames: silence there
-    would be an event of its own.
-    """
-    samples_per_latent = model.config.mel.hop_length * model.config.vae.compression
-    n_latents = latent_shape(len(waveform), model.config)[1]
-    missing = n_latents * samples_per_latent - len(waveform)
-    filled = np.pad(waveform, (0, missing), mode="symmetric")
-    picture = long_log_mel(torch.from_numpy(filled)[None].to(model.device), model.config.mel)
-    units = (model.config.vae.compression, 1)
-    return in_windows(model.vae.encode, picture, window=model.window, units=units)
+    return Source(request, waveform, Level.of(waveform))

@@ -1,13 +1,13 @@
 """Transfer and variation: noise a recording to some depth, and denoise it as something else.
 
-    z_n = √ᾱ_n z_0 + √(1 − ᾱ_n) ε,   n = strength · (N − 1),   then the sampler's walk from n
+    z_n = √ᾱ_n z_0 + √(1 − ᾱ_n) ε,   n = strength · (N − 1),   then the sampler from n
 
 as in SDEdit (Meng et al. 2022) and the shallow reverse process of AudioLDM §4. The depth is a share
 of the diffusion's steps and not of the sampler's, so that it means the same with every sampler.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,12 +17,11 @@ from torch import Tensor
 from latentfoley.diffusion import CLEAN, Denoiser, add_noise
 from latentfoley.editing.masks import LatentMask
 from latentfoley.editing.request import EditRequest
-from latentfoley.editing.source import Source, encode
+from latentfoley.editing.source import Source
+from latentfoley.model import ModelParts
 from latentfoley.notation import Latent
-from latentfoley.pipeline import Model
-from latentfoley.provenance import EditRecord
 from latentfoley.samplers import Plan, sample
-from latentfoley.task import Generation, Samples, Walk
+from latentfoley.sampling import Callback, Samples, SamplingRun, turned_down
 from latentfoley.windows import jointly
 
 
@@ -43,9 +42,9 @@ class Transfer:
     inverse: Denoiser | None
 
     @classmethod
-    def of(cls, model: Model, request: EditRequest, source: Source) -> "Transfer":
-        """Return the task of a request."""
-        z_0 = encode(source.level.to_model(source.waveform), model)
+    def of(cls, model: ModelParts, request: EditRequest, source: Source) -> "Transfer":
+        """Return the mode of a request."""
+        z_0 = model.encode(source.level.to_model(source.waveform))
         what = request.source_prompt or request.source
         inverse = unguided(model, what) if request.invert else None
         return cls(source, z_0, request.strength, inverse)
@@ -56,9 +55,9 @@ class Transfer:
         return len(self.source.waveform)
 
     @property
-    def edit(self) -> EditRecord:
-        """Its record."""
-        return self.source.record
+    def request(self) -> EditRequest:
+        """What was asked for."""
+        return self.source.request
 
     @property
     def before(self) -> Samples:
@@ -70,41 +69,40 @@ class Transfer:
         """Everywhere the same: the depth."""
         return torch.full((1, 1, 1, 1), self.strength)
 
-    def latent(self, walk: Walk) -> Latent:
-        """Enter the walk at the depth asked for."""
-        eps = walk.noise()
+    def enter(self, run: SamplingRun) -> SamplingRun:
+        """Start at the depth asked for."""
+        eps = run.start
         z_0 = self.z_0.expand_as(eps)
         if self.strength == 0:
-            return z_0
-        plan = enter(walk.plan, self.strength)
+            return replace(run, start=z_0, plan=None)
+        plan = below(run.plan, self.strength)
         if self.inverse is not None:
-            return self._from_its_own_noise(z_0, plan, walk)
+            return self._from_its_own_noise(z_0, plan, run)
         # At full depth nothing of the recording is left: this is generation.
         z_n = eps if self.strength == 1 else _noised(z_0, eps, plan)
-        return sample(walk.denoiser, z_n, plan, walk.noise, callback=walk.tick)
+        return replace(run, start=z_n, plan=plan)
 
-    def _from_its_own_noise(self, z_0: Latent, plan: Plan, walk: Walk) -> Latent:
-        """Walk up to the noise that the recording would come from, and down again."""
+    def _from_its_own_noise(self, z_0: Latent, plan: Plan, run: SamplingRun) -> SamplingRun:
+        """Trace the recording back to the noise that it would come from, and start there."""
         assert self.inverse is not None
         n_steps = len(plan.timesteps)
-        z_n = invert(self.inverse, z_0, plan, lambda done, _, z: walk.tick(done, 2 * n_steps, z))
-        return sample(
-            walk.denoiser,
-            z_n,
-            plan,
-            walk.noise,
-            callback=lambda done, _, z: walk.tick(n_steps + done, 2 * n_steps, z),
-        )
+
+        def callback(before: int, done: int, _: int, z: Latent) -> None:
+            run.callback(before + done, 2 * n_steps, z)
+
+        z_n = invert(self.inverse, z_0, plan, partial(callback, 0))
+        return replace(run, start=z_n, plan=plan, callback=partial(callback, n_steps))
 
     def finish(self, waveform: Samples) -> Samples:
         """Bring the sound to the recording's level, unless nothing of the recording is in it."""
         if self.strength == 1 and self.inverse is None:
-            return Generation(self.n_samples).finish(waveform)
+            return turned_down(waveform[: self.n_samples])
         return self.source.level.to_source(waveform[: self.n_samples])
 
 
-def enter(plan: Plan, strength: float) -> Plan:
+def below(plan: Plan | None, strength: float) -> Plan:
     """Return the part of a plan below the depth `strength` in (0, 1]; 1 is the whole plan."""
+    assert plan is not None
     if strength == 1:
         return plan
     depth = strength * (plan.schedule.n_train_steps - 1)
@@ -116,7 +114,7 @@ def invert(
     denoiser: Denoiser,
     z_0: Latent,
     plan: Plan,
-    callback: Callable[[int, int, Latent], None] | None = None,
+    callback: Callback | None = None,
 ) -> Latent:
     """Return the latent at the start of `plan` from which a deterministic walk leads to z_0.
 
@@ -136,9 +134,12 @@ def _noised(z_0: Latent, eps: Latent, plan: Plan) -> Latent:
     return add_noise(z_0, eps, plan.timesteps[0], plan.schedule)
 
 
-def unguided(model: Model, what: str | Path) -> Denoiser:
+def unguided(model: ModelParts, what: str | Path) -> Denoiser:
     """Return ε_θ given what a recording is, in words or by its own sound: for its inversion."""
-    E = model.hear(what)[None] if isinstance(what, Path) else model.text.embed([what])
+    if isinstance(what, Path):
+        E = model.embed_recordings([(what, 1.0)])[None]
+    else:
+        E = model.text.embed([what])
 
     def eps_hat(z_n: Latent, n: Real[Tensor, "B"]) -> Latent:
         return model.denoiser(z_n, n, E.expand(len(z_n), -1))

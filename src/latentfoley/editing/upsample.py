@@ -4,14 +4,15 @@ It is inpainting with a region that reaches from a cutoff to the highest frequen
 the cutoff. It does not know how the region is filled.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from latentfoley.config import ModelConfig
 from latentfoley.editing.masks import BAND_EDGE_HZ, Region
-from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import Source
 from latentfoley.errors import InputError
-from latentfoley.task import Samples
+from latentfoley.sampling import Samples
 
 QUIET_DB = 70.0  # below the loudest frequency: what is quieter counts as missing
 LEAST_BAND_HZ = 500.0  # a narrower band at the top is a filter's edge, and not worth the work
@@ -33,16 +34,14 @@ def find_cutoff(waveform: Samples, sample_rate: int) -> float:
     return float(np.flatnonzero(there)[-1]) * sample_rate / _N_FFT
 
 
-def missing_band(
-    request: EditRequest, source: Source, config: ModelConfig
-) -> tuple[EditRequest, Region]:
-    """Return the request with its cutoff known, and the region above it.
+def missing_band(source: Source, config: ModelConfig) -> tuple[Source, Region]:
+    """Return the recording with the cutoff known to its request, and the region above it.
 
     Raises:
         InputError: nothing is missing, or the cutoff lies above the highest frequency.
     """
     highest = config.mel.sample_rate / 2
-    name, found = source.record.source.file, request.cutoff_hz
+    name, found = source.name, source.request.cutoff_hz
     if found is None:
         found = max(0.0, find_cutoff(source.waveform, config.mel.sample_rate) - BAND_EDGE_HZ)
         if found > highest - LEAST_BAND_HZ:
@@ -55,4 +54,5 @@ def missing_band(
             f"cutoff_hz: {found:g} Hz is not below what the model hears; allowed: 0 to {highest:g}"
         )
     region = Region((), ((found, highest),), len(source.waveform), config)
-    return request.model_copy(update={"cutoff_hz": found}), region
+    request = source.request.model_copy(update={"cutoff_hz": found})
+    return replace(source, request=request), region

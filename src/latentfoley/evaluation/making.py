@@ -98,7 +98,7 @@ def _settings(model: Model, request: GenerationRequest) -> dict[str, Any]:
         "dtype": str(model.unet.conv_in.weight.dtype).removeprefix("torch."),
         "compat": model.compat,
         "version": _version(),
-        **request.model_dump(exclude={"prompts", "like", "n", "index", "candidate"}),
+        **request.model_dump(exclude={"prompts", "audio_prompt", "n", "index", "candidate"}),
     }
 
 
@@ -111,6 +111,8 @@ def _slug(name: str) -> str:
 
 
 def _version() -> str:
-    from latentfoley import __version__  # late: the package exports what this file is part of
+    from latentfoley.version import (
+        __version__,
+    )  # late: the package exports what this file is part of
 
     return __version__

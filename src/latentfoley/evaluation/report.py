@@ -96,7 +96,7 @@ def caveats(evaluation: Evaluation) -> dict[str, str]:
 
 def to_json(evaluation: Evaluation) -> str:
     """Return everything as JSON, with the version that computed it."""
-    from latentfoley import __version__
+    from latentfoley.version import __version__
 
     record = {"latentfoley": __version__, **evaluation.to_record()}
     return json.dumps(record, indent=2, allow_nan=False) + "\n"

@@ -78,7 +78,7 @@ def _memory_gb() -> float | None:
 
 
 def _versions() -> Json:
-    from latentfoley import __version__
+    from latentfoley.version import __version__
 
     return {
         "latentfoley": __version__,

@@ -20,7 +20,7 @@ MODEL = "model"  # the axis of trained models, beside those of `generate`'s opti
 SETTINGS = tuple(
     sorted(
         GenerationRequest.model_fields.keys()
-        - {"prompts", "like", "seed", "n", "index", "candidate"}
+        - {"prompts", "audio_prompt", "seed", "n", "index", "candidate"}
     )
 )
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from latentfoley import __version__
 from latentfoley.data.parallel import require_workers
 from latentfoley.evaluation.ablation.cells import Cell, Pair, make_cells, make_pairs
 from latentfoley.evaluation.ablation.ears import require_ears
@@ -24,6 +23,7 @@ from latentfoley.evaluation.clips import list_clips
 from latentfoley.evaluation.embedders import Embedder, find_embedder
 from latentfoley.evaluation.score import FEWEST_CLIPS
 from latentfoley.pipeline import Progress
+from latentfoley.version import __version__
 
 _SAMPLES = 3  # prompts that the page plays
 
