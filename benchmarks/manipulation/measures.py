@@ -11,7 +11,7 @@ from latentfoley.config import MelConfig
 from latentfoley.editing.masks import BAND_EDGE_HZ, CROSS_FADE_S, keep_bands
 from latentfoley.evaluation.waveform_pairs import log_spectral_distance
 from latentfoley.mel import log_mel
-from latentfoley.training.spectral import stft_distance
+from latentfoley.spectral import stft_distance
 
 Samples = Float32[np.ndarray, "N"]
 Spans = tuple[tuple[float, float], ...]

@@ -20,7 +20,7 @@ from latentfoley.audio import normalise_peak
 from latentfoley.data.recordings import load_clips
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.mel import log_mel
-from latentfoley.training.spectral import mel_distance, stft_distance
+from latentfoley.spectral import mel_distance, stft_distance
 
 HERE = Path(__file__).parent
 ITERATIONS = 32  # of Griffin-Lim

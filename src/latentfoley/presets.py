@@ -1,8 +1,8 @@
-"""The sizes of the paper, and ours: one function per size, each with its source.
+"""The sizes of the paper: one function per size. A recipe names them.
 
-`S`, `M` and `L` are the released AudioLDM checkpoints (parameter counts and widths from their
+S, M and L are the released AudioLDM checkpoints (parameter counts and widths from their
 configuration files on the Hugging Face hub, `cvssp/audioldm-*`, and from the code of
-haoheliu/AudioLDM); `tiny` is the embedded model.
+haoheliu/AudioLDM).
 """
 
 from latentfoley.config import ModelConfig, UnetConfig, VaeConfig
@@ -43,3 +43,6 @@ def compression(r: int) -> VaeConfig:
 def _published_unet(width: int, *, head_channels: int) -> UnetConfig:
     widths = tuple(width * multiple for multiple in (1, 2, 3, 5))
     return UnetConfig(block_channels=widths, heads=tuple(w // head_channels for w in widths))
+
+
+SIZES = {"small": small, "medium": medium, "large": large}  # as a recipe names them

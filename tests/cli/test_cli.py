@@ -136,7 +136,7 @@ class TestOurFaults:
         def fail(*_args, **_options):
             raise TrainingError("l1 became nan at step 7")
 
-        monkeypatch.setattr("latentfoley.training.recipe.read_recipe", fail)
+        monkeypatch.setattr("latentfoley.recipes.read_recipe", fail)
         end = run("train", "vae", "recipe.toml", "--device", "cpu")
         assert (end.code, end.err) == (1, "error: l1 became nan at step 7\n")
 

@@ -27,7 +27,7 @@ def ablate(
     from latentfoley.evaluation.ablation import report
     from latentfoley.evaluation.ablation.recipe import AblationRecipe
     from latentfoley.evaluation.ablation.run import ablate as run
-    from latentfoley.training.recipe import read_recipe
+    from latentfoley.recipes import read_recipe
 
     asked = read_recipe(recipe, AblationRecipe)
     with progress_bar(quiet=False, name="generating") as progress, resumable():

@@ -114,9 +114,9 @@ def _run(
     Prints the folder of the trained component, or how to go on after a stop.
     """
     from latentfoley.devices import choose_device
+    from latentfoley.recipes import read_recipe
     from latentfoley.training.loop import train
     from latentfoley.training.parallel import first_alone, joined, rank
-    from latentfoley.training.recipe import read_recipe
 
     recipe = read_recipe(path, recipe_kind, values or ())
     with joined(choose_device(device)) as own, _plain_warnings():

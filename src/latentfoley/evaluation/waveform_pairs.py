@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32
 from latentfoley.config import MelConfig
 from latentfoley.errors import InputError
 from latentfoley.evaluation.score import Bootstrap, Score, mean_score
-from latentfoley.training.spectral import mel_distance, stft_distance
+from latentfoley.spectral import mel_distance, stft_distance
 
 Samples = Float32[np.ndarray, "N"]
 Pairs = Sequence[tuple[Samples, Samples]]

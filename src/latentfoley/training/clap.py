@@ -30,7 +30,7 @@ from latentfoley.notation import Embedding
 from latentfoley.training import parallel
 from latentfoley.training.checkpoint import start_from
 from latentfoley.training.descent import Descent, mean_losses
-from latentfoley.training.global_batch import gather_with_gradients, share_statistics
+from latentfoley.training.parallel import gather_with_gradients, share_statistics
 from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size, some
 from latentfoley.training.task import Task
 from latentfoley.training.text_tower import from_minilm

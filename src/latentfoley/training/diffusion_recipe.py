@@ -5,11 +5,13 @@ and `vocoder` say what a new one is put together from.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from latentfoley.config import Config, MelConfig, ScheduleConfig, UnetConfig
+from latentfoley.errors import nearest
+from latentfoley.presets import SIZES
 from latentfoley.training.recipe import RunRecipe
 
 # E enters through `class_embedding` and, inside every residual block, through `time_emb_proj`.
@@ -17,6 +19,15 @@ LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "class_embedding", "time_emb
 
 _NEW = ("model", "vae", "clap", "vocoder")
 _OF_NEW = (*_NEW, "mel", "schedule", "phase_iterations", "licence")
+
+
+def _unet_of_size(model: Any) -> Any:
+    """Return the denoiser of a size that is named; anything else as it is."""
+    if not isinstance(model, str):
+        return model
+    if model not in SIZES:
+        raise ValueError(f"a table, or the name of a size; {nearest(model, SIZES)}")
+    return SIZES[model]().unet
 
 
 class LatentsRecipe(Config):
@@ -43,7 +54,8 @@ class DiffusionRecipe(Config):
     start: str | None = None
     lora: LoraRecipe | None = None
     # A new model: the denoiser, and the folders (or names of models) with all that stays as it is.
-    model: UnetConfig | None = None
+    # "small", "medium" or "large" stand for a table of that size (presets.py).
+    model: Annotated[UnetConfig | None, BeforeValidator(_unet_of_size)] = None
     vae: str | None = None
     clap: str | None = None
     vocoder: str | None = None

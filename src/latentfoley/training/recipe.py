@@ -1,18 +1,15 @@
-"""A recipe: a TOML file that says everything about a training run.
+"""What the recipes of all trainings have in common: the data and the run.
 
 Relative paths in a recipe are relative to the folder the command runs in.
 """
 
-import tomllib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from pydantic import Field
 
 from latentfoley.config import Config
 from latentfoley.data.recordings import Clip, load_clips
-from latentfoley.errors import RecipeError, nearest_files
 
 
 class DataRecipe(Config):
@@ -72,47 +69,3 @@ class RunRecipe(Config):
     keep: int = Field(default=3, ge=1)
     validate_every: int = Field(default=1000, ge=1)
     preview_every: int = Field(default=1000, ge=1)
-
-
-R = TypeVar("R", bound=Config)
-
-
-def read_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
-    """Read a TOML recipe of the given kind; `overrides` such as `run.steps=100` replace values.
-
-    Raises:
-        RecipeError: no such file, not TOML, an unknown or missing key, a value out of range.
-    """
-    if not path.is_file():
-        raise RecipeError(f"there is no recipe at {path}.{nearest_files(path)}")
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{path} is not valid TOML: {error}") from None
-    for override in overrides:
-        _override(values, override)
-    return kind.parse(values, where=" --set ".join([str(path), *overrides]))
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    """Set what `table.key=value` says; tables that are not there yet are made."""
-    name, equals, text = override.partition("=")
-    *tables, key = (part.strip() for part in name.split("."))
-    if not equals or not all((*tables, key)):
-        raise RecipeError(
-            f"--set {override}: give key=value or table.key=value, as in --set run.steps=100"
-        )
-    for table in tables:
-        values = values.setdefault(table, {})
-        if not isinstance(values, dict):
-            raise RecipeError(f"--set {override}: '{table}' is a value, not a table")
-    values[key] = _parse(text.strip())
-
-
-def _parse(text: str) -> Any:
-    """Return a TOML value; what is none is a bare string, so that paths need no quotes."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return text
-    return parsed["value"] if len(parsed) == 1 else text

@@ -20,11 +20,11 @@ from latentfoley.config import Config, MelConfig, VocoderConfig
 from latentfoley.data.recordings import crop, crops, generator
 from latentfoley.mel import log_mel
 from latentfoley.notation import LogMel, Waveform
+from latentfoley.spectral import mel_distance, stft_distance
 from latentfoley.training import discriminators as gan
 from latentfoley.training.checkpoint import start_from
 from latentfoley.training.descent import Descent, Part, mean_losses, remembered
 from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size, some
-from latentfoley.training.spectral import mel_distance, stft_distance
 from latentfoley.training.task import Task
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentfoley.training.global_batch import GlobalBatchNorm2d, share_statistics
+from latentfoley.training.parallel import GlobalBatchNorm2d, share_statistics
 from weights import normal
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from latentfoley.config import MelConfig
-from latentfoley.training.spectral import RESOLUTIONS, mel_distance, stft_distance
+from latentfoley.spectral import RESOLUTIONS, mel_distance, stft_distance
 from signals import noise, tone
 
 
