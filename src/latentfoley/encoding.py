@@ -24,7 +24,7 @@ MAX_PROVENANCE_BYTES = 50_000  # an Opus header holds 60,000
 MIN_WRITTEN_RATE, MAX_WRITTEN_RATE = 1_000, 192_000
 
 _Steps = Integer[np.ndarray, "N"]
-_HEADROOM_PEAK = 0.999
+HEADROOM_PEAK = 0.999
 _BLOCK_SAMPLES = 1 << 16
 
 
@@ -83,7 +83,7 @@ def encode_audio(
 def safe_gain(waveform: Shaped[np.ndarray, "..."]) -> float:
     """Return the factor that keeps a waveform from clipping: 1.0, or 0.999 / max |x| if max > 1."""
     peak = max(float(waveform.max()), -float(waveform.min()))
-    return _HEADROOM_PEAK / peak if peak > 1.0 else 1.0
+    return HEADROOM_PEAK / peak if peak > 1.0 else 1.0
 
 
 def json_line(record: Mapping[str, object]) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentfoley.config import ModelConfig
-from latentfoley.editing.masks import Region, keep_bands
+from latentfoley.editing.masks import Region, keep_bands, largest_gain
 from signals import noise, tone
 
 CONFIG = ModelConfig()  # 640 samples and 4 mel bands to a latent position
@@ -74,6 +74,44 @@ class TestSampleWeights:
         np.testing.assert_array_equal(out[6400:7040], made[6400:7040])
 
 
+class TestComposeWithinFullScale:
+    @settings(max_examples=30, deadline=None)
+    @given(loudness=st.floats(0.1, 30), seed=st.integers(0, 9))
+    @pytest.mark.parametrize("bands", [[], [(2000, 4000)]])
+    def test_what_is_made_is_turned_down_and_what_is_kept_stays(self, loudness, seed, bands):
+        kept = noise(seed=seed, amplitude=0.3)
+        made = noise(seed=seed + 1, amplitude=min(loudness, 1)) * np.float32(max(loudness, 1))
+        span = region([(6400, 9600)], bands)
+        out = span.compose(kept, made)
+        assert np.abs(out).max() <= 1
+        outside = span.sample_weights() == 0
+        np.testing.assert_array_equal(out[outside], kept[outside])
+
+    def test_nothing_lies_on_a_line_at_full_scale(self):
+        out = region([(6400, 9600)]).compose(noise(amplitude=0.3), 4 * noise(seed=1))
+        inside = out[6400:9600]
+        assert 0.9989 < np.abs(inside).max() < 0.9991
+        np.testing.assert_allclose(
+            inside / noise(seed=1)[6400:9600], inside[0] / noise(seed=1)[6400], rtol=1e-4
+        )
+
+    def test_a_source_beyond_full_scale_is_kept_and_the_rest_fits(self):
+        kept = 3 * noise()
+        out = region([(6400, 9600)]).compose(kept, 4 * noise(seed=1))
+        np.testing.assert_array_equal(out[:6000], kept[:6000])
+        assert np.abs(out[6400:9600]).max() <= 1
+
+    @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(-9, 9)), min_size=1, max_size=9))
+    def test_the_gain_is_the_largest(self, pairs):
+        kept, made = (np.array(x) for x in zip(*pairs, strict=True))
+        kept = kept * 0.99
+        gain = largest_gain(kept, made)
+        assert 0 <= gain <= 1
+        assert np.abs(kept + gain * made).max() <= 0.999 + 1e-9
+        if gain < 1:
+            assert np.abs(kept + 1.001 * gain * made).max() > 0.999 or gain == 0
+
+
 class TestBands:
     def test_the_whole_spectrum_is_the_sound(self):
         np.testing.assert_allclose(keep_bands(noise(), [(0, 8000)], 16_000), noise(), atol=1e-6)
@@ -88,7 +126,7 @@ class TestBands:
         np.testing.assert_allclose(out, left * tone(hz)[4000:12_000], atol=2e-3)
 
     def test_compose_changes_only_the_band(self):
-        kept, made = noise(), noise(seed=1)
+        kept, made = noise(amplitude=0.1), noise(seed=1, amplitude=0.1)
         out = region(bands=[(4000, 8000)]).compose(kept, made)
         for low, high, same in [(0, 3900, kept), (4100, 8000, made)]:
             hz = np.fft.rfftfreq(16_000, 1 / 16_000)

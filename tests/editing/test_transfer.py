@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from latentfoley.diffusion import Schedule, predict_eps
@@ -152,3 +153,26 @@ def test_a_long_sound_gets_its_level_back_without_further_copies():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1.1 * long.nbytes
+
+
+class TestLoudSources:
+    """What is made does not clip: it is turned down as a whole, as a generation is."""
+
+    @pytest.mark.parametrize("peak", [0.99, 3.0])
+    @pytest.mark.parametrize(
+        ("kind", "options"),
+        [("transfer", {}), ("vary", {"strength": 0.9}), ("vary", {"invert": True}), ("morph", {})],
+    )
+    def test_no_sample_lies_at_full_scale(self, edit, tmp_path, kind, options, peak):
+        loud = peak * noise(0.5)
+        if kind == "morph":
+            soundfile.write(tmp_path / "other.wav", loud, 16_000, subtype="FLOAT")
+            options = {"other": tmp_path / "other.wav"}
+        clip = edit(kind, loud, "rain", **options)
+        assert np.abs(clip.waveform).max() < 1
+
+    def test_the_made_span_of_a_loud_source(self, edit):
+        loud = noise(0.5, amplitude=1.0)
+        clip = edit("inpaint", loud, "rain", spans=[(0.2, 0.3)])
+        assert np.abs(clip.waveform[3200:4800]).max() < 1
+        np.testing.assert_array_equal(clip.waveform[:2800], loud[:2800])

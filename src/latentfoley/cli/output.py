@@ -1,6 +1,7 @@
 """Where clips are written, and what is said about them: shared by the commands that make sounds."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,10 +44,23 @@ def deliver(
     for clip, wanted in zip(clips, paths, strict=True):
         path = wanted if may_replace else _unused(wanted, clip.provenance)
         clip.save(path)
+        _say_if_turned_down(clip, path)
         if draw is not None:
             draw(clip, path.with_suffix(".png"))
         _say(clip, path, as_json=as_json)
         yield path
+
+
+def _say_if_turned_down(clip: "Clip", path: Path) -> None:
+    """Say it where the file is quieter than the clip, which keeps a source beyond full scale."""
+    from latentfoley.encoding import safe_gain
+
+    gain = safe_gain(clip.waveform)
+    if gain < 1:
+        said = f"turned down by {-20 * math.log10(gain):.1f} dB to fit into full scale"
+        typer.echo(
+            f"{typer.format_filename(path)}: {said}; its source is louder than that", err=True
+        )
 
 
 def _say(clip: "Clip", path: Path, *, as_json: bool) -> None:

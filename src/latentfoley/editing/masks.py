@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from latentfoley.config import MelConfig, ModelConfig
+from latentfoley.encoding import HEADROOM_PEAK
 from latentfoley.mel import mel_filters
 from latentfoley.sampling import Samples
 
@@ -76,7 +77,18 @@ class Region:
 
     def compose(self, kept: Samples, made: Samples) -> Samples:
         """Return `made` in the region and `kept` elsewhere: to the sample outside the spans, and
-        spectrum by spectrum outside the bands."""
+        spectrum by spectrum outside the bands.
+
+        Where the two together would clip, `made` is turned down, and `kept` stays as it is.
+        """
+        composed = self._mix(kept, made)
+        if np.abs(composed).max(initial=0) > 1:
+            without = self._mix(kept, np.zeros_like(made))
+            gain = largest_gain(without, composed - without)
+            composed = self._mix(kept, np.float32(gain) * made)
+        return composed
+
+    def _mix(self, kept: Samples, made: Samples) -> Samples:
         if self.bands_hz:
             made = kept + keep_bands(made - kept, self.bands_hz, self.config.mel.sample_rate)
         weights, composed = self.sample_weights(), kept.astype(np.float32)
@@ -84,6 +96,18 @@ class Region:
         w = weights[new]
         composed[new] = (1 - w) * kept[new] + w * made[new]
         return composed
+
+
+def largest_gain(kept: Samples, made: Samples) -> float:
+    """Return the largest g in [0, 1] for which kept + g · made stays within ±0.999.
+
+    Samples of `kept` that are beyond that by themselves do not count: no gain would mend them.
+    """
+    total = kept + made
+    sign = np.sign(total)
+    counts = (np.abs(total) > HEADROOM_PEAK) & (sign * kept < HEADROOM_PEAK)
+    room = (HEADROOM_PEAK - sign * kept)[counts] / (sign * made)[counts]
+    return float(room.min(initial=1.0))
 
 
 def keep_bands(

@@ -18,7 +18,7 @@ from latentfoley.editing.source import Level, Source
 from latentfoley.editing.transfer import below, invert, unguided
 from latentfoley.model import ModelParts
 from latentfoley.notation import Latent
-from latentfoley.sampling import Samples, SamplingRun
+from latentfoley.sampling import Samples, SamplingRun, turned_down
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +94,8 @@ class Morph:
         return replace(run, start=start, plan=plan, callback=partial(callback, 2))
 
     def finish(self, waveform: Samples) -> Samples:
-        """Bring the sound to a level between those of the recordings."""
-        return self.level.to_source(waveform[: self.n_samples])
+        """Bring the sound to a level between those of the recordings, or below if it would clip."""
+        return turned_down(self.level.to_source(waveform[: self.n_samples]))
 
 
 def slerp(first: Latent, second: Latent, mix: float) -> Latent:

@@ -43,10 +43,10 @@ class Level:
         return levelled
 
     def to_source(self, waveform: Samples) -> Samples:
-        """Return what the model made, at the recording's level; limited to [-1, 1]."""
+        """Return what the model made, at the recording's level, which may exceed full scale."""
         restored = waveform / np.float32(self.gain)
         restored += np.float32(self.offset)
-        return np.clip(restored, -1, 1, out=restored)
+        return restored
 
 
 @dataclass(frozen=True, eq=False)

@@ -94,10 +94,11 @@ class Transfer:
         return replace(run, start=z_n, plan=plan, callback=partial(callback, n_steps))
 
     def finish(self, waveform: Samples) -> Samples:
-        """Bring the sound to the recording's level, unless nothing of the recording is in it."""
+        """Bring the sound to the recording's level, unless nothing of the recording is in it; turn
+        it down as a whole where it would clip."""
         if self.strength == 1 and self.inverse is None:
             return turned_down(waveform[: self.n_samples])
-        return self.source.level.to_source(waveform[: self.n_samples])
+        return turned_down(self.source.level.to_source(waveform[: self.n_samples]))
 
 
 def below(plan: Plan | None, strength: float) -> Plan:
