@@ -11,11 +11,12 @@ from latentfoley.audio import normalise_peak
 from latentfoley.config import ModelConfig
 from latentfoley.errors import AudioFileError, InputError
 from latentfoley.model import latent_shape
-from latentfoley.pipeline import Model, clip_generator
+from latentfoley.pipeline import Model
 from latentfoley.presets import small
 from latentfoley.provenance import read_provenance
 from latentfoley.request import GenerationRequest
 from latentfoley.samplers import SAMPLERS
+from latentfoley.sampling import clip_generator
 from signals import noise, tone
 
 # How far apart the same clip may lie: sums in another order, through every step and the vocoder.

@@ -8,7 +8,10 @@ from jaxtyping import Float32
 
 from latentfoley.audio import write_audio
 from latentfoley.config import MelConfig
-from latentfoley.provenance import Provenance
+from latentfoley.model import ModelParts
+from latentfoley.provenance import Provenance, RecordingRef, identity
+from latentfoley.request import SamplingRequest
+from latentfoley.samplers import SAMPLERS
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,3 +55,32 @@ class Clip:
 
         plot_clips(Path(path), [self.waveform], [self.provenance.title], self.mel)
         return Path(path)
+
+
+_RECORDED = {
+    *("negative_prompt", "seed", "index", "candidate"),
+    *("sampler", "steps", "eta", "guidance", "loop"),
+}
+
+
+def record_of(model: ModelParts, request: SamplingRequest, n_samples: int) -> Provenance:
+    """Return the record of a clip, given the request of it alone."""
+    edit, made_by = request.edit_record(), model.identity
+    return Provenance(
+        kind=edit.kind if edit else "generation",
+        edit=edit,
+        prompt=request.prompts[0] if request.prompts else "",
+        audio_prompt=RecordingRef.of(request.audio_prompt) if request.audio_prompt else None,
+        duration_s=n_samples / model.config.mel.sample_rate,
+        spacing=request.spacing or SAMPLERS[request.sampler].spacing,
+        model=model.name,
+        revision=model.revision,
+        tokenizer=model.tokenizer,
+        model_hash=made_by.weights,
+        dtype=made_by.dtype,
+        compat=made_by.compat,
+        device=made_by.device,
+        lora=model.lora,
+        identity=identity(made_by, request),
+        **request.model_dump(include=_RECORDED),
+    )

@@ -10,20 +10,25 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from latentfoley.circle import LoopedGeneration
-from latentfoley.clip import Clip
+from latentfoley.clip import Clip, record_of
 from latentfoley.diffusion import guided
 from latentfoley.editing import prepare
 from latentfoley.editing.request import EditRequest
 from latentfoley.model import ModelParts, latent_shape
 from latentfoley.notation import Embedding, Latent
-from latentfoley.provenance import Provenance, RecordingRef, identity
 from latentfoley.request import GenerationRequest, Prompt, SamplingRequest, parse_blend
-from latentfoley.samplers import SAMPLERS, make_plan, sample
-from latentfoley.sampling import Callback, Generation, Samples, SamplingMode, SamplingRun
+from latentfoley.samplers import make_plan, sample
+from latentfoley.sampling import (
+    Callback,
+    Generation,
+    Samples,
+    SamplingMode,
+    SamplingRun,
+    clip_generator,
+)
 from latentfoley.windows import jointly
 
 BATCH_SIZE = 8  # clips denoised together on an accelerator: bounds memory
@@ -170,41 +175,4 @@ class Model(ModelParts):
         )
         alone = mode.request.clip(index - mode.request.index)
         alone = alone.model_copy(update={"candidates": 1, "candidate": candidate})
-        record = self._record(alone, mode.n_samples / self.config.mel.sample_rate)
-        return Clip(waveform, self.config.mel, record, score)
-
-    def _record(self, request: SamplingRequest, duration_s: float) -> Provenance:
-        """Return the record of a clip, given the request of it alone."""
-        edit, model = request.edit_record(), self.identity
-        return Provenance(
-            kind=edit.kind if edit else "generation",
-            edit=edit,
-            prompt=request.prompts[0] if request.prompts else "",
-            audio_prompt=RecordingRef.of(request.audio_prompt) if request.audio_prompt else None,
-            duration_s=duration_s,
-            spacing=request.spacing or SAMPLERS[request.sampler].spacing,
-            model=self.name,
-            revision=self.revision,
-            tokenizer=self.tokenizer,
-            model_hash=model.weights,
-            dtype=model.dtype,
-            compat=model.compat,
-            device=model.device,
-            lora=self.lora,
-            identity=identity(model, request),
-            **request.model_dump(include=_RECORDED),
-        )
-
-
-_RECORDED = {
-    *("negative_prompt", "seed", "index", "candidate"),
-    *("sampler", "steps", "eta", "guidance", "loop"),
-}
-
-
-def clip_generator(seed: int, index: int, candidate: int) -> torch.Generator:
-    """Return the one source of randomness of a clip; on the CPU, so that it is so everywhere."""
-    # Four words of 32 bits: written as one number, a long seed would run into the index.
-    words = [seed & (2**32 - 1), seed >> 32, index, candidate]
-    (state,) = np.random.SeedSequence(words).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state) & (2**63 - 1))
+        return Clip(waveform, self.config.mel, record_of(self, alone, len(waveform)), score)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from jaxtyping import Float32
 
 from latentfoley.diffusion import Denoiser
@@ -83,3 +84,11 @@ class Generation:
 def turned_down(waveform: Samples) -> Samples:
     """Return a waveform within full scale: turned down as a whole where it would clip."""
     return np.float32(safe_gain(waveform)) * waveform
+
+
+def clip_generator(seed: int, index: int, candidate: int) -> torch.Generator:
+    """Return the one source of randomness of a clip; on the CPU, so that it is so everywhere."""
+    # Four words of 32 bits: written as one number, a long seed would run into the index.
+    words = [seed & (2**32 - 1), seed >> 32, index, candidate]
+    (state,) = np.random.SeedSequence(words).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state) & (2**63 - 1))

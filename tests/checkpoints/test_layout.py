@@ -13,7 +13,7 @@ from latentfoley.checkpoints.tensors import as_half
 from latentfoley.config import ClapFrontEnd, MelConfig, ScheduleConfig, UnetConfig
 from latentfoley.errors import ModelError
 from latentfoley.model import latent_shape
-from latentfoley.pipeline import clip_generator
+from latentfoley.sampling import clip_generator
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder

@@ -22,7 +22,7 @@ from latentfoley.checkpoints.parts import open_folder, write_folder
 from latentfoley.config import ScheduleConfig, UnetConfig, VaeConfig, VocoderConfig
 from latentfoley.loading import open_model
 from latentfoley.model import latent_shape
-from latentfoley.pipeline import clip_generator
+from latentfoley.sampling import clip_generator
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
