@@ -26,7 +26,7 @@ from classifier import (
     windows_of,
 )
 from latentfoley.evaluation.embedders import Features
-from latentfoley.evaluation.reading import Reading
+from latentfoley.evaluation.features.preprocess import Reading
 
 
 class ClassifierEars:

@@ -29,16 +29,16 @@ import scipy.linalg
 import torch
 
 from latentfoley.audio import read_audio, write_audio
-from latentfoley.evaluation.cache import Cache
-from latentfoley.evaluation.clips import Clip, ClipSet
-from latentfoley.evaluation.divergence import log_softmax
 from latentfoley.evaluation.embedders import find_embedder
 from latentfoley.evaluation.embedders.clap import ClapEmbedder
 from latentfoley.evaluation.evaluate import evaluate
-from latentfoley.evaluation.hearing import Heard, hear, hear_all
-from latentfoley.evaluation.level import measure
+from latentfoley.evaluation.features.cache import Cache
+from latentfoley.evaluation.features.extract import Heard, hear, hear_all
+from latentfoley.evaluation.features.texts import embed_texts
+from latentfoley.evaluation.metrics.divergence import log_softmax
+from latentfoley.evaluation.metrics.loudness import measure
 from latentfoley.evaluation.sections import Ears, Settings, level_section
-from latentfoley.evaluation.texts import embed_texts
+from latentfoley.evaluation.sets.clips import Clip, ClipSet
 
 HERE = Path(__file__).parent
 RATE, DURATION_S = 16_000, 10.0

@@ -27,11 +27,11 @@ from recognise import resynthesise
 import latentfoley
 from latentfoley.audio import read_audio, write_audio
 from latentfoley.data.manifest import Entry, read_manifest
-from latentfoley.evaluation.captions import Caption
-from latentfoley.evaluation.clips import Clip, ClipSet
 from latentfoley.evaluation.evaluate import Evaluation, evaluate
-from latentfoley.evaluation.making import make_clips
 from latentfoley.evaluation.sections import Settings
+from latentfoley.evaluation.sets.clips import Clip, ClipSet
+from latentfoley.evaluation.sets.generated import make_clips
+from latentfoley.evaluation.sets.prompts import Caption
 
 HERE = Path(__file__).parent
 PER_CLASS = 20  # generated clips, two for each prompt; and real ones of the floor

@@ -25,7 +25,7 @@ from workers import each
 
 from latentfoley.audio import read_audio
 from latentfoley.data.manifest import read_manifest
-from latentfoley.evaluation.score import mean_score
+from latentfoley.evaluation.metrics.score import mean_score
 
 HERE = Path(__file__).parent
 LOST_S, CUT_S = (2.0, 3.0), 2.0

@@ -22,7 +22,7 @@ from workers import each
 
 from latentfoley.audio import read_audio
 from latentfoley.data.manifest import read_manifest
-from latentfoley.evaluation.score import mean_score
+from latentfoley.evaluation.metrics.score import mean_score
 
 HERE = Path(__file__).parent
 STRENGTHS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from suite import OPERATIONS, SEEDS
 
-from latentfoley.evaluation.score import Bootstrap, mean_score
+from latentfoley.evaluation.metrics.score import Bootstrap, mean_score
 
 RESAMPLES = 1000
 RATES = ("success", "rest unchanged")

@@ -31,7 +31,7 @@ from latentfoley.audio import fit_length, normalise_peak
 from latentfoley.data.latents import LatentCache
 from latentfoley.data.manifest import read_manifest
 from latentfoley.data.shards import find_shards, read_shard
-from latentfoley.evaluation.frechet import frechet_distance
+from latentfoley.evaluation.metrics.frechet import frechet_distance
 from latentfoley.mel import log_mel
 
 HERE = Path(__file__).parent

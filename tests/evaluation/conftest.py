@@ -8,7 +8,7 @@ import soundfile
 
 from latentfoley.evaluation import embedders
 from latentfoley.evaluation.embedders import Features
-from latentfoley.evaluation.reading import Reading
+from latentfoley.evaluation.features.preprocess import Reading
 from signals import noise, tone
 
 LOCK = threading.Lock()

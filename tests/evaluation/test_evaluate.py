@@ -8,7 +8,7 @@ import soundfile
 
 from latentfoley.errors import AudioFileError, InputError
 from latentfoley.evaluation.evaluate import evaluate
-from latentfoley.evaluation.score import Bootstrap
+from latentfoley.evaluation.metrics.score import Bootstrap
 from latentfoley.evaluation.sections import Settings
 from signals import noise
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from latentfoley.evaluation.evaluate import evaluate
+from latentfoley.evaluation.metrics.score import Bootstrap
 from latentfoley.evaluation.page import histogram, page
-from latentfoley.evaluation.score import Bootstrap
 from latentfoley.evaluation.sections import Settings
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from latentfoley.errors import InputError
 from latentfoley.evaluation import report
 from latentfoley.evaluation.evaluate import evaluate
-from latentfoley.evaluation.score import Bootstrap
+from latentfoley.evaluation.metrics.score import Bootstrap
 from latentfoley.evaluation.sections import Settings
 
 

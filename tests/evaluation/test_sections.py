@@ -7,7 +7,7 @@ import pytest
 
 from latentfoley.evaluation import evaluate as evaluate_module
 from latentfoley.evaluation.evaluate import evaluate
-from latentfoley.evaluation.score import Bootstrap
+from latentfoley.evaluation.metrics.score import Bootstrap
 from latentfoley.evaluation.sections import Settings
 
 

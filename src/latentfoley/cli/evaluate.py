@@ -10,9 +10,9 @@ from latentfoley.cli.output import progress_bar, require_place
 from latentfoley.errors import InputError
 
 if TYPE_CHECKING:
-    from latentfoley.evaluation.captions import Caption
-    from latentfoley.evaluation.clips import ClipSet
     from latentfoley.evaluation.evaluate import Evaluation
+    from latentfoley.evaluation.sets.clips import ClipSet
+    from latentfoley.evaluation.sets.prompts import Caption
 
 Option = typer.Option
 
@@ -87,12 +87,12 @@ def evaluate(
 
     Example: latentfoley evaluate tiny AUDIOCAPS/ --dataset audiocaps --html report.html
     """
-    from latentfoley.evaluation.cache import default_folder
     from latentfoley.evaluation.evaluate import evaluate as compare
     from latentfoley.evaluation.evaluate import require_settings
-    from latentfoley.evaluation.score import Bootstrap
+    from latentfoley.evaluation.features.cache import default_folder
+    from latentfoley.evaluation.metrics.score import Bootstrap
     from latentfoley.evaluation.sections import Settings
-    from latentfoley.evaluation.sides import is_model, reference_side, wanted_captions
+    from latentfoley.evaluation.sets.sides import is_model, reference_side, wanted_captions
 
     settings = Settings(
         embedders=tuple(embedder or ["clap"]),
@@ -140,7 +140,7 @@ def _make(
     sampling: dict[str, Any],
 ) -> "ClipSet":
     """Return the model's side; what was made before a Ctrl-C is found again."""
-    from latentfoley.evaluation.making import make_clips
+    from latentfoley.evaluation.sets.generated import make_clips
     from latentfoley.loading import load
 
     require_place(out)

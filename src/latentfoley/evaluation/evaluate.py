@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from latentfoley.errors import InputError, nearest
-from latentfoley.evaluation.cache import Cache
-from latentfoley.evaluation.clips import Clip, ClipSet, as_set, pairs, require_limit
 from latentfoley.evaluation.embedders import require_embedder
-from latentfoley.evaluation.hearing import hear_all
-from latentfoley.evaluation.level import Levels
-from latentfoley.evaluation.score import FEWEST_CLIPS
+from latentfoley.evaluation.features.cache import Cache
+from latentfoley.evaluation.features.extract import hear_all
+from latentfoley.evaluation.metrics.loudness import Levels
+from latentfoley.evaluation.metrics.score import FEWEST_CLIPS
 from latentfoley.evaluation.sections import Ears, Section, Settings, level_section, pair_section
+from latentfoley.evaluation.sets.clips import Clip, ClipSet, as_set, pairs, require_limit
 
 PROTOCOLS = ("latentfoley", "audioldm_eval")
 _TOOL_EMBEDDERS = ("cnn14-16k", "cnn14-32k", "vggish")

@@ -13,9 +13,9 @@ from jaxtyping import Float64
 
 from latentfoley.config import MelConfig
 from latentfoley.encoding import encode_audio
-from latentfoley.evaluation.clips import Clip
 from latentfoley.evaluation.evaluate import Evaluation
-from latentfoley.evaluation.reading import Reading
+from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.metrics.score import Score
 from latentfoley.evaluation.report import (
     headline,
     interval,
@@ -24,8 +24,8 @@ from latentfoley.evaluation.report import (
     section_details,
     section_name,
 )
-from latentfoley.evaluation.score import Score
 from latentfoley.evaluation.sections import Section
+from latentfoley.evaluation.sets.clips import Clip
 from latentfoley.webpage import document, picture, player
 
 _SHOWN = 4  # best clips, and as many worst

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
 from latentfoley.evaluation.evaluate import Evaluation
-from latentfoley.evaluation.score import Score
+from latentfoley.evaluation.metrics.score import Score
 from latentfoley.evaluation.sections import Section
 
 if TYPE_CHECKING:

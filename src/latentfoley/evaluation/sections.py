@@ -10,26 +10,31 @@ import torch
 
 from latentfoley.config import MelConfig
 from latentfoley.errors import InputError
-from latentfoley.evaluation.cache import Cache
-from latentfoley.evaluation.clap_score import clap_score, clap_similarity
-from latentfoley.evaluation.clips import Clip, ClipSet, as_set
-from latentfoley.evaluation.divergence import kl_sigmoid, kl_softmax
-from latentfoley.evaluation.diversity import (
+from latentfoley.evaluation.embedders import Embedder, TextEmbedder, find_embedder
+from latentfoley.evaluation.features.cache import Cache
+from latentfoley.evaluation.features.extract import Heard, hear
+from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.texts import embed_texts
+from latentfoley.evaluation.metrics.clap_score import clap_score, clap_similarity
+from latentfoley.evaluation.metrics.divergence import kl_sigmoid, kl_softmax
+from latentfoley.evaluation.metrics.diversity import (
     diversity_score,
     memorisation_rate,
     nearest_training_score,
 )
-from latentfoley.evaluation.embedders import Embedder, TextEmbedder, find_embedder
-from latentfoley.evaluation.frechet import frechet_infinity, frechet_per_clip, frechet_score
-from latentfoley.evaluation.hearing import Heard, hear
-from latentfoley.evaluation.inception import inception_score
-from latentfoley.evaluation.kernel import kad_score, kid_score
-from latentfoley.evaluation.level import Levels, clipping_rate, loudness_score, silence_rate
-from latentfoley.evaluation.mel_pairs import psnr_score, ssim_score
-from latentfoley.evaluation.reading import Reading
-from latentfoley.evaluation.score import Bootstrap, Score
-from latentfoley.evaluation.texts import embed_texts
-from latentfoley.evaluation.waveform_pairs import lsd_score, mel_score, stft_score
+from latentfoley.evaluation.metrics.frechet import frechet_infinity, frechet_per_clip, frechet_score
+from latentfoley.evaluation.metrics.inception import inception_score
+from latentfoley.evaluation.metrics.kernel import kad_score, kid_score
+from latentfoley.evaluation.metrics.loudness import (
+    Levels,
+    clipping_rate,
+    loudness_score,
+    silence_rate,
+)
+from latentfoley.evaluation.metrics.mel_pairs import psnr_score, ssim_score
+from latentfoley.evaluation.metrics.score import Bootstrap, Score
+from latentfoley.evaluation.metrics.waveform_pairs import lsd_score, mel_score, stft_score
+from latentfoley.evaluation.sets.clips import Clip, ClipSet, as_set
 from latentfoley.mel import log_mel
 
 _PAIR_RATE = 16_000

@@ -9,7 +9,7 @@ from latentfoley.evaluation.ablation.recipe import AblationRecipe
 JUDGE = """
 import numpy as np
 from latentfoley.evaluation.embedders import Features
-from latentfoley.evaluation.reading import Reading
+from latentfoley.evaluation.features.preprocess import Reading
 
 class Judge:
     name, weights_hash, pooled, classes = "judge", "j" * 64, False, "2 classes"

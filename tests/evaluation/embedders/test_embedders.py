@@ -9,7 +9,7 @@ import pytest
 from latentfoley.errors import InputError
 from latentfoley.evaluation import embedders
 from latentfoley.evaluation.embedders import Features, find_embedder
-from latentfoley.evaluation.reading import Reading
+from latentfoley.evaluation.features.preprocess import Reading
 
 
 class Mean:

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from latentfoley.data.manifest import Entry, write_manifest
-from latentfoley.evaluation.level import Levels
+from latentfoley.evaluation.metrics.loudness import Levels
 from latentfoley.training.report.alignment import (
     Ranks,
     judge_following,

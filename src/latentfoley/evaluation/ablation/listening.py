@@ -18,11 +18,11 @@ from latentfoley.evaluation.ablation.metrics import (
 )
 from latentfoley.evaluation.ablation.observed import ClipNumbers, Draws, Observed, SetRows
 from latentfoley.evaluation.ablation.prompts import Prompt
-from latentfoley.evaluation.cache import Cache
-from latentfoley.evaluation.clips import Clip
 from latentfoley.evaluation.embedders import Embedder
-from latentfoley.evaluation.hearing import Heard, hear, hear_levels
-from latentfoley.evaluation.score import Rows, Values
+from latentfoley.evaluation.features.cache import Cache
+from latentfoley.evaluation.features.extract import Heard, hear, hear_levels
+from latentfoley.evaluation.metrics.score import Rows, Values
+from latentfoley.evaluation.sets.clips import Clip
 
 _NOWHERE = Path("the clips of the ablation")
 

@@ -10,14 +10,14 @@ from typing import Literal
 
 import numpy as np
 
-from latentfoley.evaluation.clap_score import cosines
-from latentfoley.evaluation.diversity import diversity_score
-from latentfoley.evaluation.frechet import frechet_distance
-from latentfoley.evaluation.hearing import Heard
-from latentfoley.evaluation.inception import inception_score
-from latentfoley.evaluation.kernel import kad_score, kid_score
-from latentfoley.evaluation.level import Levels
-from latentfoley.evaluation.score import Bootstrap, Rows, Values
+from latentfoley.evaluation.features.extract import Heard
+from latentfoley.evaluation.metrics.clap_score import cosines
+from latentfoley.evaluation.metrics.diversity import diversity_score
+from latentfoley.evaluation.metrics.frechet import frechet_distance
+from latentfoley.evaluation.metrics.inception import inception_score
+from latentfoley.evaluation.metrics.kernel import kad_score, kid_score
+from latentfoley.evaluation.metrics.loudness import Levels
+from latentfoley.evaluation.metrics.score import Bootstrap, Rows, Values
 
 _NO_INTERVAL = Bootstrap(resamples=0)  # the ablation draws its own, by prompts
 

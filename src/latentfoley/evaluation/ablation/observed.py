@@ -17,7 +17,7 @@ from latentfoley.evaluation.ablation.statistics import (
     sign_flip_test,
     swap_test,
 )
-from latentfoley.evaluation.score import Interval, Values, rate_score
+from latentfoley.evaluation.metrics.score import Interval, Values, rate_score
 
 
 @dataclass(frozen=True)

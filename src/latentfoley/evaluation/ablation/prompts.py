@@ -9,7 +9,7 @@ from pathlib import Path
 
 from latentfoley.data.manifest import read_manifest
 from latentfoley.errors import RecipeError, nearest_files
-from latentfoley.evaluation.captions import read_captions
+from latentfoley.evaluation.sets.prompts import read_captions
 from latentfoley.request import GenerationRequest
 
 _INDICES = 2**30

@@ -9,7 +9,7 @@ from latentfoley.evaluation.ablation.cells import Cell, Pair
 from latentfoley.evaluation.ablation.observed import Observed, draw
 from latentfoley.evaluation.ablation.prompts import Prompt
 from latentfoley.evaluation.ablation.statistics import ALPHA, P, holm, runs_test
-from latentfoley.evaluation.score import Interval
+from latentfoley.evaluation.metrics.score import Interval
 
 Verdict = Literal["higher", "lower", "not shown to differ"]
 

@@ -18,10 +18,10 @@ from latentfoley.evaluation.ablation.prompts import Prompt, read_prompts
 from latentfoley.evaluation.ablation.recipe import AblationRecipe
 from latentfoley.evaluation.ablation.results import Ablation, Result, compare
 from latentfoley.evaluation.ablation.statistics import ALPHA
-from latentfoley.evaluation.cache import Cache
-from latentfoley.evaluation.clips import list_clips
 from latentfoley.evaluation.embedders import Embedder, find_embedder
-from latentfoley.evaluation.score import FEWEST_CLIPS
+from latentfoley.evaluation.features.cache import Cache
+from latentfoley.evaluation.metrics.score import FEWEST_CLIPS
+from latentfoley.evaluation.sets.clips import list_clips
 from latentfoley.pipeline import Progress
 from latentfoley.version import __version__
 

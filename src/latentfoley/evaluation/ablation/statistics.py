@@ -20,7 +20,7 @@ from math import comb
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from latentfoley.evaluation.score import FEWEST_CLIPS, Interval, Rows, Values, spread
+from latentfoley.evaluation.metrics.score import FEWEST_CLIPS, Interval, Rows, Values, spread
 
 ALPHA = 0.05
 _TIES = 1e-9  # sums in another order differ by rounding: they count as equal

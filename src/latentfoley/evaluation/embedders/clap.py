@@ -19,7 +19,7 @@ from latentfoley.checkpoints.layout import read_front_end
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.errors import ModelError, nearest_files
 from latentfoley.evaluation.embedders import Features
-from latentfoley.evaluation.reading import Reading
+from latentfoley.evaluation.features.preprocess import Reading
 from latentfoley.loading import RESOURCES
 
 CLASSES = (

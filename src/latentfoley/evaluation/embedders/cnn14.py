@@ -23,7 +23,7 @@ from latentfoley.config import MelConfig
 from latentfoley.errors import ModelError
 from latentfoley.evaluation.embedders import Features
 from latentfoley.evaluation.embedders.weights import load_into, read_weights
-from latentfoley.evaluation.reading import Reading
+from latentfoley.evaluation.features.preprocess import Reading
 from latentfoley.mel import mel_filters, power
 
 N_CLASSES, N_FEATURES = 527, 2048

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from latentfoley.evaluation.embedders import Features
 from latentfoley.evaluation.embedders.weights import load_into, read_weights
-from latentfoley.evaluation.reading import Reading
+from latentfoley.evaluation.features.preprocess import Reading
 
 SAMPLE_RATE, N_FEATURES = 16_000, 128
 N_FRAMES, N_MELS = 96, 64  # of a patch

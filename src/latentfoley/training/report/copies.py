@@ -5,7 +5,7 @@ nearness of meaning is no copying. It is copying where the sound itself comes ba
 are taken of every preview, and each is held against what recordings that the model has never heard
 give:
 
-- 1 - cosine of embeddings to the nearest training window (evaluation/diversity.py), and
+- 1 - cosine of embeddings to the nearest training window (evaluation/metrics/diversity.py), and
 - the mean difference of log-mels to the recording that it was made from, frame by frame, against
   that of a held-out recording to the nearest training window.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from latentfoley.evaluation.diversity import cosine_distances
+from latentfoley.evaluation.metrics.diversity import cosine_distances
 from latentfoley.training.report.alignment import last_pairs
 from latentfoley.training.report.judgement import Finding, look_for
 from latentfoley.training.report.material import DenoiserRun, log_mels, read_sounds

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from latentfoley.audio import read_audio
-from latentfoley.evaluation.level import Levels, measure
+from latentfoley.evaluation.metrics.loudness import Levels, measure
 from latentfoley.training.report.judgement import Finding, UnmeasuredError, look_for
 from latentfoley.training.report.run import Preview, Run
 

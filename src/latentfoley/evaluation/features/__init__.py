@@ -1,0 +1,1 @@
+"""Files → what metrics compute from: preprocessing, extraction, cache."""
