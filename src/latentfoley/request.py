@@ -27,8 +27,10 @@ MAX_STEPS = 1000
 MAX_GUIDANCE = 100.0
 MAX_CANDIDATES = 64
 
-# One part of a blend: a text, an at sign, a weight ("rain @0.7").
-_PART = re.compile(r"^(?P<text>.+?)\s*@\s*(?P<weight>\d+(\.\d+)?)$")
+# One part of a blend: a text, an at sign, a weight ("rain @0.7"), then a plus sign or the end.
+_WEIGHT = re.compile(r"@\s*(?P<weight>[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?)\s*(\+|$)", re.I)
+_PART = re.compile(rf"(?P<text>[^@]*){_WEIGHT.pattern}", re.I)
+_BLEND = "the parts of a blend are texts with weights of at least 0, like 'rain @0.7 + a dog @0.3'"
 
 Prompt = str | Mapping[str, float]
 """A text, or texts with weights: the embedding is their weighted mean, made a unit vector."""
@@ -102,6 +104,7 @@ class SamplingRequest(BaseModel):
             _check_text(prompt)
             if not prompt.strip():
                 raise ValueError("a prompt must say something; it is empty")
+            parse_blend(prompt)
         return prompts
 
     @field_validator("negative_prompt")
@@ -243,7 +246,11 @@ RANGES: dict[str, tuple[float, float]] = {
 def parse_blend(prompt: str) -> list[tuple[str, float]]:
     """Return the parts of a prompt with weights that sum to 1.
 
-    Only a prompt of which every part, between plus signs, ends in "@weight" is a blend.
+    A prompt is a blend where a number follows an at sign, at its end or before a plus sign; then
+    every part has to have one.
+
+    Raises:
+        InputError: a part without a weight, a negative weight, or weights that are all 0.
 
     Example:
         >>> parse_blend("rain @3 + a dog barking @1")
@@ -251,11 +258,20 @@ def parse_blend(prompt: str) -> list[tuple[str, float]]:
         >>> parse_blend("cats + dogs")
         [('cats + dogs', 1.0)]
     """
-    matches = [_PART.match(part.strip()) for part in prompt.split(" + ")]
-    parts = [(match["text"], float(match["weight"])) for match in matches if match]
-    total = sum(weight for _, weight in parts)
-    if len(parts) < len(matches) or total == 0:
+    if not _WEIGHT.search(prompt):
         return [(prompt, 1.0)]
+    parts = [(m["text"].strip(), float(m["weight"])) for m in _PART.finditer(prompt)]
+    rest = _PART.sub("", prompt).strip()
+    if rest or not all(text for text, _ in parts):
+        given = f"'{rest}' has none" if rest else "one has no text"
+        raise InputError(f"{_BLEND}; in {prompt!r} {given}")
+    if any(weight < 0 for _, weight in parts):
+        raise InputError(
+            f"{_BLEND}, got {prompt!r}; to lead away from a sound, give a negative prompt"
+        )
+    total = sum(weight for _, weight in parts)
+    if total == 0:
+        raise InputError(f"{_BLEND}, not all of them 0, got {prompt!r}")
     return [(text, weight / total) for text, weight in parts]
 
 
@@ -280,9 +296,10 @@ def _as_text(prompt: Prompt) -> str:
                 f"the weight of {text!r} must be a number of at least 0, got {weight!r}"
             )
     written = " + ".join(f"{text} @{weight:.6f}" for text, weight in prompt.items())
-    if [text for text, _ in parse_blend(written)] != list(prompt):
+    if "@" in "".join(prompt) or [text for text, _ in parse_blend(written)] != list(prompt):
         raise InputError(
-            f"a blend needs texts without ' + ' and not all weights 0, got {dict(prompt)!r}"
+            "a blend needs texts without '@', and without space at their ends, "
+            f"got {dict(prompt)!r}"
         )
     return written
 

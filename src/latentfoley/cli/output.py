@@ -86,6 +86,7 @@ def clip_paths(
     Raises:
         InputError: an unknown format, one file's name for several clips, or two formats.
     """
+    format_ = format_.lower().removeprefix(".") if format_ else None
     if format_ is not None and format_ not in FORMATS:
         raise InputError(f"unknown format '{format_}'; {nearest(format_, FORMATS)}")
     suffix = out.suffix[1:].lower()
