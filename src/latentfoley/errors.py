@@ -50,6 +50,18 @@ class TrainingError(LatentFoleyError):
     """A training run that cannot go on; its last good checkpoint is kept."""
 
 
+def printable(text: str) -> str:
+    """Return a text with control characters and lone surrogates escaped.
+
+    Names of files and metadata were chosen by anyone: printed raw they could write to a terminal.
+
+    Example:
+        >>> printable("a\\x1b[31mb")
+        'a\\\\x1b[31mb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return the sentence end that helps someone who mistyped `name`.
 

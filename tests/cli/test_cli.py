@@ -1,5 +1,6 @@
 """The command itself: help at once, exit codes, what is said when it fails or is stopped."""
 
+import errno
 import re
 import subprocess
 import sys
@@ -26,6 +27,7 @@ COMMANDS = [
     ["models"],
     *(["models", part] for part in ("list", "info", "download", "convert", "export")),
 ]
+LONG = "c" * 300  # a file system takes names of 255 bytes
 HEAVY = ("torch", "transformers", "matplotlib", "soundfile", "huggingface_hub")
 
 
@@ -139,6 +141,52 @@ class TestOurFaults:
         monkeypatch.setattr("latentfoley.recipes.read_recipe", fail)
         end = run("train", "vae", "recipe.toml", "--device", "cpu")
         assert (end.code, end.err) == (1, "error: l1 became nan at step 7\n")
+
+
+class TestTheSystemRefuses:
+    """An error of the operating system is one sentence, and not called a fault of ours."""
+
+    @pytest.mark.parametrize(
+        ("error", "code"),
+        [
+            (OSError(errno.ENOSPC, "No space left on device", "out/a.wav"), 1),
+            (OSError(errno.EIO, "Input/output error", "a.wav"), 1),
+            (OSError(errno.ENAMETOOLONG, "File name too long", "ccc"), 2),
+            (PermissionError(errno.EACCES, "Permission denied", "out"), 2),
+        ],
+    )
+    def test_one_sentence(self, run, monkeypatch, error, code):
+        def fail(*_arguments, **_options):
+            raise error
+
+        monkeypatch.setattr("latentfoley.request.GenerationRequest.build", fail)
+        end = run("generate", "rain")
+        assert (end.code, end.err) == (code, f"error: '{error.filename}': {error.strerror}\n")
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["generate", "x", "-o", f"{LONG}.wav"],
+            ["generate", "--from", f"{LONG}.csv"],
+            ["generate", "x", "-m", LONG],
+            ["generate", "x", "--lora", LONG],
+            ["data", "scan", LONG],
+            ["data", "prepare", LONG, "out"],
+            ["data", "encode", LONG, "out"],
+            ["evaluate", LONG, LONG],
+            ["train", "diffusion", f"{LONG}.toml"],
+            ["train", "report", LONG],
+            ["models", "info", LONG],
+            ["ablate", f"{LONG}.toml", "-o", "out"],
+            ["edit", "vary", f"{LONG}.wav"],
+            ["info", f"{LONG}.wav"],
+        ],
+        ids=lambda words: "-".join(words[:2])[:20],
+    )
+    def test_a_name_that_is_too_long(self, run, words):
+        end = run(*words)
+        assert end.code == 2, end
+        assert "fault of ours" not in end.err
 
 
 class TestCtrlC:

@@ -3,6 +3,7 @@
 Nothing heavy is imported until a command runs, so that `--help` answers at once.
 """
 
+import errno
 import sys
 import traceback
 
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 
 from latentfoley.cli import ablate, data, doctor, edit, evaluate, generate, info, models, train
-from latentfoley.errors import LatentFoleyError, UserError
+from latentfoley.errors import LatentFoleyError, UserError, printable
 from latentfoley.version import __version__
 
 app = typer.Typer(
@@ -55,21 +56,34 @@ def main() -> None:
         app()
     except LatentFoleyError as error:
         _fail(error, USER_MISTAKE if isinstance(error, UserError) else OUR_MISTAKE)
+    except OSError as error:
+        _fail(error, OUR_MISTAKE if error.errno in _OF_THE_MACHINE else USER_MISTAKE)
     except KeyboardInterrupt:  # outside a command; inside, typer exits with the same code
         sys.exit(INTERRUPTED)
     except Exception as error:
         _fail(error, OUR_MISTAKE)
 
 
+# What no other arguments would mend: a full or failing disk, a limit of the system.
+_OF_THE_MACHINE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+    errno.EPIPE,
+}
+
+
 def _fail(error: Exception, code: int) -> None:
     if "--debug" in sys.argv:
         traceback.print_exception(error)
-    kind, hint = "", ""
-    if not isinstance(error, LatentFoleyError):
-        kind = f"{type(error).__name__}: "
+    said, hint = str(error), ""
+    if isinstance(error, OSError) and error.strerror:
+        place = f"'{error.filename}': " if error.filename is not None else ""
+        said = f"{place}{error.strerror}"
+    elif not isinstance(error, LatentFoleyError):
+        said = f"{type(error).__name__}: {error}"
         hint = "\nThis is a fault of ours; --debug shows where."
+    lines = "\n".join(printable(line) for line in said.split("\n"))
     Console(stderr=True, soft_wrap=True, highlight=False).print(
-        f"[bold red]error:[/] {_escape(kind + str(error))}{hint}"
+        f"[bold red]error:[/] {_escape(lines)}{hint}"
     )
     sys.exit(code)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from latentfoley.errors import UserError
+from latentfoley.errors import UserError, printable
 
 if TYPE_CHECKING:
     from latentfoley.provenance import Provenance
@@ -30,7 +30,7 @@ def info(
         if as_json:
             typer.echo("null" if provenance is None else provenance.to_comment())
             continue
-        typer.echo(str(file))
+        typer.echo(printable(str(file)))
         if provenance is None:
             typer.echo("  no provenance: not made by latentfoley, or its metadata was removed")
             continue
@@ -73,7 +73,7 @@ def describe(provenance: "Provenance") -> dict[str, str]:
         "AI-generated": "yes",
         "again": _again(provenance),
     }
-    return {label: _printable(text) for label, text in rows.items() if text}
+    return {label: printable(text) for label, text in rows.items() if text}
 
 
 def _again(provenance: "Provenance") -> str:
@@ -165,10 +165,6 @@ def _words(option: str, value: Any) -> Iterator[tuple[str, str]]:
         yield option, value.name
     else:
         yield option, "" if value is True else str(value)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _shell(words: list[str]) -> str:
