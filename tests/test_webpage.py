@@ -84,7 +84,7 @@ def test_all_templates_extend_the_one_page():
 
 def test_html_is_written_nowhere_else():
     package = Path(webpage.__file__).parent
-    not_yet_moved = {"evaluation/page.py", "evaluation/ablation/page.py", "training/report/page.py"}
+    not_yet_moved = {"evaluation/page.py", "evaluation/ablation/page.py"}
     makers = {
         str(path.relative_to(package))
         for path in package.rglob("*.py")

@@ -115,4 +115,4 @@ def test_what_is_exported_makes_the_same_sound(recipe):
 def test_previews_are_sounds_and_a_picture(recipe, tmp_path):
     make(recipe()).preview(tmp_path / "previews", 7)
     names = sorted(path.name for path in (tmp_path / "previews").iterdir())
-    assert names == ["0000007-click.wav", "0000007.png"]
+    assert names == ["0000007-real-0.wav", "0000007-resynthesised-0.wav", "0000007.png"]

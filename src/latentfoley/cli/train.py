@@ -91,15 +91,14 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Write a page about a run: curves, sounds, settings, and what is wrong with it."""
-    from latentfoley.evaluation.report import write
-    from latentfoley.training.report.diagnosis import diagnose
-    from latentfoley.training.report.page import page, verdict
+    from latentfoley.training.report.page import diagnose, page, verdict
     from latentfoley.training.report.run import read_run
+    from latentfoley.webpage import write_page
 
     read = read_run(run)
     findings = diagnose(read)
     path = out or run / "report.html"
-    write(path, page(read, findings))
+    write_page(path, page(read, findings))
     for finding in findings:
         typer.echo(finding.line)
     typer.echo(verdict(findings))

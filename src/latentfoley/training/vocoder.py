@@ -186,14 +186,15 @@ class VocoderTask(Task):
         mel = self.recipe.mel
         rng = generator(self.recipe.run.seed, 0)
         waveforms, titles = [], []
-        for clip in some(self.held_out, 4):
+        for k, clip in enumerate(some(self.held_out, 4)):
             real = crop(clip.waveform, 2 * mel.sample_rate, rng)
             X = log_mel(torch.from_numpy(real)[None].to(self.device), mel)
             made = self.vocoder(X)[0, : len(real)].cpu().numpy()
-            name = Path(clip.path).stem
-            write_audio(folder / f"{step:07d}-{name}.wav", made, mel.sample_rate, provenance=None)
-            waveforms += [real, np.ascontiguousarray(made)]
-            titles += [f"{name}, real", f"{name}, resynthesised"]
+            for row, waveform in (("real", real), ("resynthesised", np.ascontiguousarray(made))):
+                path = folder / f"{step:07d}-{row}-{k}.wav"
+                write_audio(path, waveform, mel.sample_rate, provenance=None)
+                waveforms.append(waveform)
+                titles.append(f"{Path(clip.path).stem}, {row}")
         plot_clips(folder / f"{step:07d}.png", waveforms, titles, mel, columns=2)
 
     def export(self, folder: Path) -> None:

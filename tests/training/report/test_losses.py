@@ -9,22 +9,21 @@ from latentfoley.training.report.losses import (
     DIVERGING,
     OVERFITTING,
     STUCK,
-    STUCK_LEVEL,
     UNFINISHED,
-    judge_losses,
+    diagnose_log,
 )
 from latentfoley.training.report.run import read_run
 from runs import course, falling, flat, healthy, rising, turning, write_run
 
 
-def found(folder, records, facts=None) -> list[str]:
-    """Return the signatures that are found in a log."""
-    run = read_run(write_run(folder, records, facts))
-    return [finding.signature for finding in judge_losses(run) if finding.status == "found"]
+def found(folder, records, metadata=None) -> list[str]:
+    """Return the names of what is found in a log."""
+    run = read_run(write_run(folder, records, metadata))
+    return [finding.name for finding in diagnose_log(run) if finding.status == "found"]
 
 
 @pytest.mark.parametrize(
-    ("train", "held_out", "signatures"),
+    ("train", "validation", "names"),
     [
         (healthy, healthy, []),
         (healthy, None, []),
@@ -37,19 +36,19 @@ def found(folder, records, facts=None) -> list[str]:
     ids=["healthy", "not validated", "diverging", "stuck", "unfinished", "overfit", "overfit late"],
 )
 @pytest.mark.parametrize("name", ["loss", "l1", "mel", "contrast"])
-def test_each_course_has_its_verdict_and_no_other(tmp_path, train, held_out, signatures, name):
-    assert found(tmp_path, course(train, held_out, name=name)) == signatures
+def test_each_course_has_its_finding_and_no_other(tmp_path, train, validation, names, name):
+    assert found(tmp_path, course(train, validation, name=name)) == names
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
 def test_verdicts_do_not_depend_on_the_unit_of_the_loss(tmp_path, factor):
-    for train, held_out, signatures in (
+    for train, validation, names in (
         (healthy, healthy, []),
         (rising, rising, [DIVERGING]),
         (falling, turning, [OVERFITTING]),
     ):
-        records = course(lambda x, f=train: factor * f(x), lambda x, f=held_out: factor * f(x))
-        assert found(tmp_path, records) == signatures
+        records = course(lambda x, f=train: factor * f(x), lambda x, f=validation: factor * f(x))
+        assert found(tmp_path, records) == names
 
 
 def test_a_healthy_run_is_seldom_accused(tmp_path):
@@ -66,42 +65,28 @@ def test_a_healthy_run_is_seldom_accused(tmp_path):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_no_number(tmp_path, value):
-    records = course(healthy, levels=[("loss_low_noise", healthy)])
+    records = course(healthy, others=[("loss_low_noise", healthy)])
     records[150]["loss_low_noise"] = value
     run = read_run(write_run(tmp_path, records))
-    (finding,) = [finding for finding in judge_losses(run) if finding.status == "found"]
-    assert finding.signature == DIVERGING
+    (finding,) = [finding for finding in diagnose_log(run) if finding.status == "found"]
+    assert finding.name == DIVERGING
     assert finding.figure == f"loss_low_noise is {value} at step 1500"
 
 
-def test_the_noise_level_that_is_stuck_is_named(tmp_path):
-    levels = [("loss_low_noise", healthy), ("loss_high_noise", flat)]
-    run = read_run(write_run(tmp_path, course(healthy, levels=levels)))
-    (finding,) = [finding for finding in judge_losses(run) if finding.status == "found"]
-    assert finding.signature == STUCK_LEVEL
-    assert finding.said.startswith("At high noise the loss hardly falls.")
-
-
-def test_a_level_that_was_never_high_is_not_stuck(tmp_path):
-    """A network that predicts noise begins as the identity, which is right at high noise."""
-    levels = [("loss_low_noise", healthy), ("loss_high_noise", lambda done: 0.01)]
-    assert found(tmp_path, course(healthy, levels=levels)) == []
-
-
 def test_a_run_from_trained_weights_may_begin_at_its_floor(tmp_path):
-    facts = {"kind": "vae", "recipe": {"start": "model"}}
-    assert found(tmp_path, course(flat, name="l1"), facts) == []
+    metadata = {"kind": "vae", "recipe": {"start": "model"}}
+    assert found(tmp_path, course(flat, name="l1"), metadata) == []
 
 
 def test_a_short_log_is_not_judged(tmp_path):
     run = read_run(write_run(tmp_path, course(rising)[:15]))
-    for finding in judge_losses(run):
+    for finding in diagnose_log(run):
         assert finding.status == "unknown"
-        assert finding.said.startswith("Not measured, because ")
+        assert finding.advice.startswith("Not measured, because ")
 
 
 def test_every_verdict_rests_on_a_figure(tmp_path):
     run = read_run(write_run(tmp_path, course(healthy, healthy)))
-    for finding in judge_losses(run):
+    for finding in diagnose_log(run):
         assert finding.status == "clear"
         assert any(letter.isdigit() for letter in finding.figure)

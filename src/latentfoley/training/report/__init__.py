@@ -1,6 +1,6 @@
-"""A training run as one HTML page: what it was, how it went, how it sounds, and what is wrong.
+"""A training run as one HTML page: its settings, its course, its sounds, and what is wrong with it.
 
-`run` reads what the run left, `series` and `judgement` hold what diagnoses are made of, `losses`,
-`reconstruction`, `alignment`, `copies` and `levels` each look for some failures, `diagnosis` asks
-them all, `curves` draws, `page` puts it together.
+`run` reads the folder of a run. `losses` diagnoses the course of the log, `sounds` what the run has
+generated, by the metrics of `latentfoley.evaluation`; both return `findings`. `curves` draws, and
+`page` puts everything together.
 """

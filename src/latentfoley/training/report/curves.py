@@ -1,108 +1,64 @@
-"""Curves of a run as SVG: every loss with its held-out twin, and the course of the training."""
+"""Curves of a run as SVG: losses with their validation, learning rate, gradient norm, speed."""
 
 import io
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from latentfoley.training.report.run import VALIDATION, Run, Series
 
-from latentfoley.training.report.losses import noise_levels
-from latentfoley.training.report.run import HELD_OUT, Run
-from latentfoley.training.report.series import Series
-
-_TRAINING, _HELD_OUT = "#2b6cb0", "#c05621"
+_TRAINING, _VALIDATION = "#2b6cb0", "#c05621"
 _COURSE = {
     "learning_rate": "learning rate",
     "gradient_norm": "gradient norm, before clipping",
     "steps_per_second": "steps per second",
 }
+_MOST_DRAWN = 1500  # points of a curve; a screen shows no more
 
 
-def draw_curves(run: Run) -> list[str]:
-    """Return one SVG per loss, one of all noise levels together, one per number of the course."""
-    levels = noise_levels(run)
-    drawn = [_draw_loss(run, name) for name in _losses(run, levels)]
-    if levels:
-        drawn.append(_draw(f"{_family(levels)} by noise level", [run.series(n) for n in levels]))
+def draw_curves(run: Run) -> dict[str, bytes]:
+    """Return SVGs by title: one per loss, one of all timesteps, one per number of the course."""
+    by_timestep = [name for name in run.losses if "loss_" in name]
+    validated = [name for name in by_timestep if name.startswith(VALIDATION)]
+    drawn = {
+        name: _draw([run.series(name), run.series(VALIDATION + name)], ["training", "validation"])
+        for name in run.losses
+        if name not in by_timestep and not name.startswith(VALIDATION)
+    }
+    if by_timestep:
+        shown = validated or by_timestep
+        drawn["loss by timestep"] = _draw([run.series(name) for name in shown], shown)
     for name, title in _COURSE.items():
-        series = _speed(run) if name == "steps_per_second" else run.series(name)
-        if len(series):
-            drawn.append(_draw(title, [series], logarithmic=name == "gradient_norm"))
+        series = run.series(name)
+        if len(series.steps):
+            drawn[title] = _draw([series], [name], logarithmic=name == "gradient_norm")
     return drawn
 
 
-def _losses(run: Run, levels: list[str]) -> list[str]:
-    """Return the losses that have a picture of their own; held-out ones share their twin's."""
-    names = run.loss_names
-    twins = {HELD_OUT + name for name in names}
-    by_level = {*levels, *(name.removeprefix(HELD_OUT) for name in levels)}
-    return [name for name in names if name not in twins and name not in by_level]
-
-
-def _family(levels: list[str]) -> str:
-    return "held-out loss" if levels[0].startswith(HELD_OUT) else "loss"
-
-
-def _draw_loss(run: Run, name: str) -> str:
-    return _draw(name, [run.series(name)], held_out=run.series(HELD_OUT + name))
-
-
-def _speed(run: Run) -> Series:
-    """Return the speed that was logged or, in older runs, what the clock tells."""
-    logged = run.series("steps_per_second")
-    if len(logged):
-        return logged
-    clock = run.series("elapsed_s")
-    seconds, steps = np.diff(clock.values), np.diff(clock.steps)
-    on = seconds > 0  # the clock starts anew when a run is resumed
-    return Series("steps_per_second", clock.steps[1:][on], steps[on] / seconds[on])
-
-
-def _draw(
-    title: str,
-    several: Sequence[Series],
-    *,
-    held_out: Series | None = None,
-    logarithmic: bool = False,
-) -> str:
-    """Return a chart: raw values pale, smoothed ones above them, held-out ones as a dotted line."""
+def _draw(series: list[Series], labels: list[str], *, logarithmic: bool = False) -> bytes:
+    """Return a chart; the same bytes for the same values."""
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(5, 2.4), layout="constrained")
-    for k, series in enumerate(several):
-        colour = _TRAINING if len(several) == 1 else f"C{k}"
-        _draw_series(axis, series, colour, series.name if len(several) > 1 else "training")
-    if held_out is not None and len(held_out):
-        axis.plot(held_out.steps, held_out.values, "o--", ms=3, lw=1, c=_HELD_OUT, label="held out")
-    if len(several) > 1 or (held_out is not None and len(held_out)):
+    figure = Figure(figsize=(5, 2.4), layout="constrained")
+    axis = figure.subplots()
+    shown = [(one, label) for one, label in zip(series, labels, strict=True) if len(one.steps)]
+    for k, (one, label) in enumerate(shown):
+        _draw_series(axis, one, label, f"C{k}" if len(shown) > 2 else (_TRAINING, _VALIDATION)[k])
+    if len(shown) > 1:
         axis.legend(frameon=False, fontsize=8)
     if logarithmic:
         axis.set_yscale("log")
-    axis.set_title(title, fontsize=10, loc="left", parse_math=False)
     axis.tick_params(which="both", labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    svg = _to_svg(figure)
-    pyplot.close(figure)
-    return svg
+    drawn = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "curve"}):
+        FigureCanvasSVG(figure).print_svg(drawn, metadata={"Date": None})
+    return drawn.getvalue()
 
 
-def _draw_series(axis: Any, series: Series, colour: str, label: str) -> None:
-    series = series.finite()
-    raw = series.thinned()
-    smooth = Series(series.name, series.steps, series.smoothed).thinned()
-    axis.plot(raw.steps, raw.values, c=colour, lw=0.6, alpha=0.3)
-    axis.plot(smooth.steps, smooth.values, c=colour, lw=1.6, label=label)
-
-
-def _to_svg(figure: Any) -> str:
-    """Return the element alone, its text as text, the same bytes for the same curves."""
-    import matplotlib
-
-    drawn = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "curve"}):
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    text = drawn.getvalue()
-    return text[text.index("<svg") :]
+def _draw_series(axis: Any, series: Series, label: str, colour: str) -> None:
+    """Draw the logged values pale, and their moving mean above them."""
+    every = -(-len(series.steps) // _MOST_DRAWN)
+    steps = series.steps[::every]
+    axis.plot(steps, series.values[::every], c=colour, lw=0.6, alpha=0.3)
+    axis.plot(steps, series.smoothed[::every], c=colour, lw=1.6, label=label)

@@ -1,87 +1,98 @@
-"""What a run left in its folder: `run.json`, `log.jsonl` and `previews/`.
-
-A run that was killed, or made by an older version, lacks some of it. What is missing is said in
-`Run.gaps` and never fatal, as long as there is a log.
-"""
+"""The folder of a run: `run.json`, `log.jsonl` and `previews/`, also while it trains."""
 
 import json
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
+from latentfoley.checkpoints.json_files import read_json
 from latentfoley.errors import RecipeError, nearest, nearest_files
-from latentfoley.training.report.series import Series
+from latentfoley.training import log, record
 
-# The loss that is judged for each kind of run, and what tells a log without run.json apart.
+# The loss that is diagnosed for each kind of run.
 MAIN_LOSS = {"diffusion": "loss", "vae": "l1", "vocoder": "mel", "clap": "contrast"}
-HELD_OUT = "valid_"  # begins the names of losses on recordings that are not trained on
+VALIDATION = "valid_"  # begins the names of losses on recordings that are not trained on
 
 _NOT_LOSSES = ("step", "elapsed_s", "learning_rate", "gradient_norm", "steps_per_second")
-_PREVIEW = re.compile(r"(?P<step>\d{7,})(?:-(?P<name>.+))?\.(?P<kind>png|wav|json)")
+_PREVIEW = re.compile(r"(?P<step>\d{7,})(?:-(?P<row>[a-z]+)-(?P<k>\d+))?\.(?P<kind>png|wav|json)")
+# The rows of previews: a recording as it is or through the VAE, and what the model makes of it.
+_RECORDINGS, _GENERATED = ("real", "encoded"), ("reconstructed", "resynthesised", "generated")
 
-Record = dict[str, float]
+
+class Series(NamedTuple):
+    """The logged values of one name, in the order of their steps."""
+
+    name: str
+    steps: Int64[np.ndarray, "N"]
+    values: Float64[np.ndarray, "N"]
+
+    @property
+    def smoothed(self) -> Float64[np.ndarray, "N"]:
+        """The moving mean over a twentieth of the points; over fewer at the ends."""
+        n = len(self.values)
+        total = np.concatenate([[0.0], np.cumsum(self.values)])
+        first = np.maximum(np.arange(n) - n // 40, 0)
+        last = np.minimum(np.arange(n) + n // 40 + 1, n)
+        return np.asarray((total[last] - total[first]) / (last - first))
 
 
 @dataclass
 class Preview:
-    """What a run showed at one step: a picture, sounds by name, shares by label."""
+    """What a run wrote at one step.
+
+    Attributes:
+        step: how many steps were done.
+        picture: of everything.
+        recordings, generated: sounds by number; the k-th was generated from the k-th recording.
+        shares: of a CLAP, by label, the held-out sounds whose caption is the nearest.
+    """
 
     step: int
     picture: Path | None = None
-    sounds: dict[str, Path] = field(default_factory=dict)
+    recordings: dict[int, Path] = field(default_factory=dict)
+    generated: dict[int, Path] = field(default_factory=dict)
     shares: dict[str, float] = field(default_factory=dict)
-
-    def row(self, name: str) -> list[Path]:
-        """Return the sounds NAME-0, NAME-1, … in this order."""
-        found = {}
-        for sound, path in self.sounds.items():
-            row, _, number = sound.rpartition("-")
-            if row == name and number.isdigit():
-                found[int(number)] = path
-        return [found[k] for k in sorted(found)]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run as it is read.
+    """A run as it was read.
 
     Attributes:
         folder: of the run.
         kind: a key of `MAIN_LOSS`.
-        facts: run.json; empty where there is none.
-        log: one record per logged step, in order; the last one counts where a resumed run
-            logged a step again.
-        seconds: of training, all sessions together.
+        metadata: `run.json`.
+        records: of `log.jsonl`, one per logged step, in order; of a step that a resumed run logged
+            again, the last.
+        seconds: of training, in all sessions.
         previews: in the order of their steps.
-        gaps: what is missing or damaged, in sentences.
     """
 
     folder: Path
     kind: str
-    facts: dict[str, Any]
-    log: list[Record]
+    metadata: dict[str, Any]
+    records: list[dict[str, float]]
     seconds: float
     previews: list[Preview]
-    gaps: list[str]
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The settings of the run; empty where they are not known."""
-        return dict(self.facts.get("recipe") or {})
+        """The settings of the run."""
+        return dict(self.metadata.get("recipe") or {})
 
-    @cached_property
-    def loss_names(self) -> list[str]:
+    @property
+    def losses(self) -> list[str]:
         """The names of all losses, in the order in which they were first logged."""
-        names = dict.fromkeys(name for record in self.log for name in record)
+        names = dict.fromkeys(name for one in self.records for name in one)
         return [name for name in names if name not in _NOT_LOSSES]
 
     def series(self, name: str) -> Series:
-        """Return the finite and other values of one name; empty where it was never logged."""
-        found = [(record["step"], record[name]) for record in self.log if name in record]
+        """Return the values of one name; none where it was never logged."""
+        found = [(one["step"], one[name]) for one in self.records if name in one]
         steps, values = zip(*found, strict=True) if found else ((), ())
         return Series(name, np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
 
@@ -90,95 +101,57 @@ def read_run(folder: Path) -> Run:
     """Read the folder of a run.
 
     Raises:
-        RecipeError: no such folder, no log, a damaged log or run.json, or a run of a kind that
-            this version does not know.
+        RecipeError: there is no such folder, it holds no log or no run.json, one of them is
+            damaged, or the run is of a kind that this version does not know.
     """
     if not folder.is_dir():
         raise RecipeError(f"there is no run at '{folder}'.{nearest_files(folder)}")
-    gaps: list[str] = []
-    log, seconds = _read_log(folder / "log.jsonl", gaps)
-    facts = _read_facts(folder / "run.json", gaps)
-    previews = _list_previews(folder / "previews")
-    return Run(folder, _kind(folder, facts, log), facts, log, seconds, previews, gaps)
-
-
-def _kind(folder: Path, facts: dict[str, Any], log: list[Record]) -> str:
-    """Return what was trained, as run.json says, else as the names of the losses tell."""
-    if "kind" in facts:
-        kind = str(facts["kind"])
-        if kind not in MAIN_LOSS:
-            raise RecipeError(
-                f"'{folder}' is a run of kind '{kind}'; {nearest(kind, sorted(MAIN_LOSS))}"
-            )
-        return kind
-    for kind, loss in MAIN_LOSS.items():
-        if loss in log[0]:
-            return kind
-    names = ", ".join(name for name in log[0] if name not in _NOT_LOSSES) or "none"
-    raise RecipeError(
-        f"'{folder}' has no run.json, and its losses ({names}) are of no known kind of run; "
-        f"known: {', '.join(f'{kind} ({loss})' for kind, loss in MAIN_LOSS.items())}"
-    )
-
-
-def _read_facts(path: Path, gaps: list[str]) -> dict[str, Any]:
+    records, seconds = _read_log(folder / log.FILE)
+    path = folder / record.FILE
     if not path.is_file():
-        gaps.append(
-            "There is no run.json: settings, data and hardware are not known, and what needs them "
-            "was not measured. Runs of this version write one."
-        )
-        return {}
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{path} is damaged ({error}); without the file a page is made") from None
-    if not isinstance(facts, dict):
-        raise RecipeError(f"{path}: expected a JSON object, got {type(facts).__name__}")
-    return facts
+        raise RecipeError(f"there is no {record.FILE} in '{folder}': it is not the folder of a run")
+    metadata = read_json(path)
+    kind = str(metadata.get("kind"))
+    if kind not in MAIN_LOSS:
+        raise RecipeError(f"'{folder}' is a run of kind '{kind}'; {nearest(kind, MAIN_LOSS)}")
+    return Run(folder, kind, metadata, records, seconds, _list_previews(folder / "previews"))
 
 
-def _read_log(path: Path, gaps: list[str]) -> tuple[list[Record], float]:
+def _read_log(path: Path) -> tuple[list[dict[str, float]], float]:
     """Return the records by step, and the seconds of all sessions."""
     if not path.is_file():
         raise RecipeError(
             f"there is no log at '{path}': is '{path.parent}' the folder of a run (run.folder of "
             "its recipe), and has it made a first step?"
         )
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    records: dict[float, Record] = {}
+    # What follows the last line break is being written, or was when the run was killed.
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    records: dict[float, dict[str, float]] = {}
     seconds, session_s = 0.0, 0.0
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        record = _parse(line)
-        if record is None:
-            if number < len(lines):
-                raise RecipeError(f"{path}:{number} is not a record of a step: {line[:80]}")
-            gaps.append("The last line of log.jsonl is cut off, as by a kill, and was left out.")
-            continue
-        elapsed_s = record.get("elapsed_s", 0.0)
-        if elapsed_s < session_s:  # the clock starts anew when a run is resumed
+        one = _parse(line)
+        if one is None:
+            raise RecipeError(f"{path}:{number} is not a record of a step: {line[:80]}")
+        if one.get("elapsed_s", 0.0) < session_s:  # the clock starts again with every session
             seconds += session_s
-        session_s = elapsed_s
-        records[record["step"]] = record
+        session_s = one.get("elapsed_s", 0.0)
+        records[one["step"]] = one
     if not records:
         raise RecipeError(f"{path} holds no step yet; let the run log one first")
     return [records[step] for step in sorted(records)], seconds + session_s
 
 
-def _parse(line: str) -> Record | None:
-    """Return the numbers of one line, or None where it is no record."""
+def _parse(line: str) -> dict[str, float] | None:
+    """Return the numbers of one line, or None where it is not a record."""
     try:
-        record = json.loads(line)
+        one = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+    if not isinstance(one, dict) or not isinstance(one.get("step"), int):
         return None
-    return {
-        name: float(value) if name != "step" else value
-        for name, value in record.items()
-        if isinstance(value, int | float)
-    }
+    return {name: value for name, value in one.items() if isinstance(value, int | float)}
 
 
 def _list_previews(folder: Path) -> list[Preview]:
@@ -188,18 +161,12 @@ def _list_previews(folder: Path) -> list[Preview]:
         if parts is None:
             continue
         preview = found.setdefault(int(parts["step"]), Preview(int(parts["step"])))
-        if parts["kind"] == "wav" and parts["name"]:
-            preview.sounds[parts["name"]] = path
+        if parts["row"] in _RECORDINGS:
+            preview.recordings[int(parts["k"])] = path
+        elif parts["row"] in _GENERATED:
+            preview.generated[int(parts["k"])] = path
         elif parts["kind"] == "png":
             preview.picture = path
         elif parts["kind"] == "json":
-            preview.shares = _shares(path)
+            preview.shares = read_json(path)
     return [found[step] for step in sorted(found)]
-
-
-def _shares(path: Path) -> dict[str, float]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(k): float(v) for k, v in values.items()} if isinstance(values, dict) else {}
