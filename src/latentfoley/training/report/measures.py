@@ -35,7 +35,7 @@ from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latentfoley.training.origin import open_origin
 from latentfoley.training.recipe import DataRecipe, some
 from latentfoley.training.report.findings import UnmeasuredError
-from latentfoley.training.report.run import Preview, Run
+from latentfoley.training.report.run import Run
 
 _MOST_TRAINING, _MOST_HELD_OUT = 400, 64  # windows that are compared with
 _LEAST_PAIRS = 4
@@ -89,7 +89,9 @@ def rank(E: Embedding, among: Embedding, own: list[int]) -> Ranks:
 
 def measure_levels(run: Run) -> list[tuple[Levels, Levels | None]]:
     """Return the levels of the last previews and of their recordings."""
-    preview = _last_preview(run, least=1)
+    preview = next((one for one in reversed(run.previews) if one.generated), None)
+    if preview is None:
+        raise UnmeasuredError("the run wrote no generated previews as sound")
     real = {k: _levels(path) for k, path in preview.recordings.items()}
     return [(_levels(path), real.get(k)) for k, path in preview.generated.items()]
 
@@ -101,7 +103,7 @@ def _levels(path: Path) -> Levels:
 
 def measure_nearness(run: Run) -> Nearness:
     """Compare the last previews and held-out windows with training windows."""
-    made, real = _pairs(_last_preview(run, least=_LEAST_PAIRS))
+    made, real = _last_pairs(run)
     denoiser = _open_denoiser(run)
     seen = denoiser.windows("train", _MOST_TRAINING)
     unseen = denoiser.windows("valid", _MOST_HELD_OUT)
@@ -123,7 +125,7 @@ def measure_nearness(run: Run) -> Nearness:
 
 def measure_following(run: Run) -> Ranks:
     """Rank the recording of each of the last previews among all of them."""
-    made, real = _pairs(_last_preview(run, least=_LEAST_PAIRS))
+    made, real = _last_pairs(run)
     audio = _open_denoiser(run).clap.audio
     return rank(_embed(audio, made), _embed(audio, real), list(range(len(made))))
 
@@ -208,19 +210,14 @@ def _embed(audio: AudioTower, waveforms: list[Samples]) -> Embedding:
     return torch.stack([audio.embed(waveform, _CLAP_RATE) for waveform in waveforms])
 
 
-def _last_preview(run: Run, least: int) -> Preview:
-    """Return the last preview with so many sounds."""
+def _last_pairs(run: Run) -> tuple[list[Samples], list[Samples]]:
+    """Return the last generated previews, and the recording that each was generated from."""
     for preview in reversed(run.previews):
-        if len(preview.generated) >= least:
-            return preview
-    raise UnmeasuredError("the run wrote no generated previews as sound")
+        both = sorted(preview.generated.keys() & preview.recordings.keys())
+        if len(both) >= _LEAST_PAIRS:
+            return _read(preview.generated, both), _read(preview.recordings, both)
+    raise UnmeasuredError(f"the run wrote no {_LEAST_PAIRS} previews with their recordings")
 
 
-def _pairs(preview: Preview) -> tuple[list[Samples], list[Samples]]:
-    """Return generated sounds, and the recording that each was generated from."""
-    both = sorted(preview.generated.keys() & preview.recordings.keys())
-    made, real = (
-        [read_audio(row[k], sample_rate=_CLAP_RATE).waveform for k in both]
-        for row in (preview.generated, preview.recordings)
-    )
-    return made, real
+def _read(row: dict[int, Path], numbers: list[int]) -> list[Samples]:
+    return [read_audio(row[k], sample_rate=_CLAP_RATE).waveform for k in numbers]
