@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from safetensors.torch import load_file, save_file
 
+from latentfoley.files import locked
 from signals import tone
 
 WEIGHTS = {
@@ -301,3 +302,20 @@ class TestDisk:
 
         monkeypatch.setattr(os, "fsync", fail)
         refused(generate, "rain", "-o", "a.wav", says="'a.wav' cannot be written: Input/output")
+
+
+class TestInUse:
+    """A second process on one output or data set is told so, and touches nothing."""
+
+    @pytest.mark.parametrize(
+        ("words", "place"),
+        [
+            (["generate", "rain", "-o", "there"], "there"),
+            (["generate", "rain", "-o", "a.wav"], "a.wav"),
+            (["data", "prepare", ".", "there"], "there"),
+        ],
+    )
+    def test_it_is_refused(self, run, refused, tmp_path, words, place):
+        soundfile.write(tmp_path / "tone.wav", tone(), 16_000)
+        with locked(tmp_path / place, "test"):
+            refused(run, *words, says=[f"'{place}' is in use by process {os.getpid()} "])

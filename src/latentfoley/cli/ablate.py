@@ -30,7 +30,7 @@ def ablate(
     from latentfoley.recipes import read_recipe
 
     asked = read_recipe(recipe, AblationRecipe)
-    with progress_bar(quiet=False, name="generating") as progress, resumable():
+    with progress_bar(quiet=False, name="generating") as progress, resumable(out, "ablation"):
         ablation = run(asked, out, workers=workers, limit=limit, progress=progress)
     for warning in ablation.warnings:
         Console(stderr=True, soft_wrap=True, highlight=False).print(
