@@ -30,7 +30,7 @@ from latentfoley.data.manifest import Entry, read_manifest
 from latentfoley.evaluation.evaluate import Evaluation, evaluate
 from latentfoley.evaluation.sections import Settings
 from latentfoley.evaluation.sets.clips import Clip, ClipSet
-from latentfoley.evaluation.sets.generated import make_clips
+from latentfoley.evaluation.sets.generated import generate_set
 from latentfoley.evaluation.sets.prompts import Caption
 
 HERE = Path(__file__).parent
@@ -130,7 +130,7 @@ def main() -> None:
             "held-out recordings through VAE and vocoder": ClipSet(
                 Path(folder), tuple(reconstructed(model, held_out, Path(folder)))
             ),
-            "generated from texts": make_clips(
+            "generated from texts": generate_set(
                 model, wishes(), arguments.clips, seed=SEED,
                 progress=lambda done, total: print(f"\r{done} of {total}", end="", flush=True),
             ),

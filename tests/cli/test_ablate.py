@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from latentfoley.evaluation.ablation import generation
+from latentfoley.evaluation.sets import generated
 
 
 def _toml(value):
@@ -55,14 +55,14 @@ def test_a_quick_look(run, recipe, tmp_path):
 
 
 def test_a_stop_loses_nothing(run, recipe, monkeypatch, tmp_path):
-    make, made = generation.make, []
+    make, made = generated.generate_one, []
 
     def stop_after_two(job):
         if len(made) == 2:
             raise KeyboardInterrupt
         made.append(make(job))
 
-    monkeypatch.setattr(generation, "make", stop_after_two)
+    monkeypatch.setattr(generated, "generate_one", stop_after_two)
     end = run("ablate", recipe(), "--out", "made", "--workers", 1)
     assert end.code == 130
     assert end.err == "stopped; what is written is whole, and the same command goes on\n"

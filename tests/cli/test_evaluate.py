@@ -1,13 +1,19 @@
 """`latentfoley evaluate`: a table, JSON, a page; mistakes are answered before anything is made."""
 
+import copy
 import json
 
 import numpy as np
 import pytest
 import soundfile
+from safetensors.torch import load_file, save_file
 
 import folders
+from latentfoley.checkpoints.adapter import write_adapter
+from latentfoley.evaluation import evaluate as evaluation
+from latentfoley.lora import adapt, adapters
 from signals import noise, tone
+from weights import randomise
 
 
 @pytest.fixture
@@ -82,6 +88,45 @@ class TestModels:
         assert (found["n_generated"], found["n_reference"]) == (2, 2)
         assert not any("names differ" in warning for warning in found["warnings"])
 
+    @pytest.fixture
+    def score(self, make, tmp_path):
+        """Return a function that scores two clips of the model, and how many are on disk then."""
+        (tmp_path / "c.txt").write_text("rain\na dog\n")
+
+        def score(*words):
+            end = make("real", "--captions", "c.txt", "--json", "-", *words)
+            assert end.code == 0, end
+            found = json.loads(end.out)
+            sets = list((tmp_path / "out/evaluate").iterdir())
+            return found["about"]["generated"], found["sections"], len(sets)
+
+        return score
+
+    def test_an_adapter_has_clips_and_scores_of_its_own(self, score, tmp_path, micro_model):
+        unet = copy.deepcopy(micro_model.unet)
+        adapt(unet, 2, 1.0, ("to_q", "class_embedding"))
+        for adapter in adapters(unet).values():
+            randomise(adapter)
+        parts = {"alpha": 2.0, "targets": ("to_q", "class_embedding"), "trained_from": "micro"}
+        write_adapter(tmp_path / "adapter", adapters(unet), **parts)
+        plain, adapted = score(), score("--lora", "adapter")
+        assert adapted[0]["adapter"]
+        assert plain[1] != adapted[1]
+        assert (plain[2], adapted[2]) == (1, 2)
+
+    def test_changed_weights_have_clips_and_scores_of_their_own(self, score, micro_model_folder):
+        before = score()
+        file = micro_model_folder / "unet/diffusion_pytorch_model.safetensors"
+        whole = file.read_bytes()
+        try:
+            save_file({name: 1.01 * tensor for name, tensor in load_file(file).items()}, file)
+            after = score()
+        finally:
+            file.write_bytes(whole)
+        assert before[1] != after[1]
+        assert (before[2], after[2]) == (1, 2)
+        assert score()[1:] == (before[1], 2)
+
     def test_settings_of_a_model_are_refused_for_sounds(self, evaluate, run, refused):
         words = ("evaluate", "made", "real", "--no-cache", "--steps", "3")
         refused(run, *words, says="--steps says how a model makes sounds, and 'made' is no model")
@@ -115,6 +160,15 @@ class TestMistakes:
         for k in range(4):
             soundfile.write(tmp_path / f"real/{k}.wav", np.zeros(8000), 16_000)
         refused(run, "evaluate", "made", "real", "--no-cache", says="all 4 reference clips")
+
+    def test_reports_that_cannot_be_written_are_refused_before_the_work(
+        self, evaluate, run, refused, monkeypatch
+    ):
+        monkeypatch.setattr(evaluation, "evaluate", None)
+        for option in ("--json", "--html"):
+            words = ("evaluate", "made", "real", "--no-cache", option)
+            refused(run, *words, "made", says="'made' is a folder; give the name of a file")
+            refused(run, *words, "made/0.wav/page", says="'made/0.wav' is a file")
 
     def test_a_mistyped_embedder(self, evaluate, run, refused):
         words = ("evaluate", "made", "real", "--no-cache", "--embedder", "vgish=x")

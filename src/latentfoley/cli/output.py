@@ -140,6 +140,17 @@ def require_place(folder: Path) -> None:
         raise InputError(f"'{there}' cannot be written to: no permission")
 
 
+def require_file_place(file: Path) -> None:
+    """Refuse a file that cannot be written before the work, not after.
+
+    Raises:
+        InputError: it is a folder, or in a place that `require_place` refuses.
+    """
+    if file.is_dir():
+        raise InputError(f"'{file}' is a folder; give the name of a file")
+    require_place(file.parent)
+
+
 def _slug(text: str) -> str:
     """Return a text as a short, safe part of a file name."""
     words = "".join(c if c.isalnum() else " " for c in text.lower()).split()

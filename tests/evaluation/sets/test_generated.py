@@ -7,9 +7,10 @@ import pytest
 import soundfile
 
 from latentfoley.errors import InputError
-from latentfoley.evaluation.sets.generated import make_clips
+from latentfoley.evaluation.sets.generated import generate_set
 from latentfoley.evaluation.sets.prompts import Caption
 from latentfoley.pipeline import Model
+from latentfoley.provenance import Lora
 
 CAPTIONS = [Caption("b", "rain"), Caption("sub/a", "a dog"), Caption("c", "rain")]
 QUICK = {"steps": 2, "duration_s": 0.3, "seed": 5}
@@ -21,7 +22,7 @@ def made(micro_model, tmp_path):
 
     def made(captions=CAPTIONS, model=micro_model, limit=None, **changes):
         new = []
-        found = make_clips(
+        found = generate_set(
             model, captions, tmp_path, limit=limit,
             progress=lambda done, total: new.append(done), **(QUICK | changes),
         )  # fmt: skip
@@ -90,8 +91,23 @@ def test_other_settings_have_other_clips(made, change):
 def test_another_model_under_the_same_name_has_other_clips(made, micro_model):
     first, _ = made()
     retrained = dataclasses.replace(micro_model)
-    retrained.__dict__["weights_hash"] = "0" * 64
+    retrained.__dict__["weights_hash"] = "0" * 16
     second, n_new = made(model=retrained)
+    assert n_new == 3
+    assert first.source != second.source
+
+
+@pytest.mark.parametrize("what", ["phase_iterations", "lora"])
+def test_a_model_that_computes_otherwise_has_other_clips(made, micro_model, what):
+    config = micro_model.config
+    changes = {
+        "phase_iterations": {
+            "config": config.model_copy(update={"phase_iterations": config.phase_iterations + 1})
+        },
+        "lora": {"lora": Lora(name="adapter", hash="0" * 16)},
+    }
+    first, _ = made()
+    second, n_new = made(model=dataclasses.replace(micro_model, **changes[what]))
     assert n_new == 3
     assert first.source != second.source
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from latentfoley.audio import read_audio
-from latentfoley.evaluation.ablation import generation
-from latentfoley.evaluation.ablation.cells import make_cells
-from latentfoley.evaluation.ablation.generation import identify, lay_out, make_missing
+from latentfoley.evaluation.ablation.cells import in_turn, lay_out, make_cells
 from latentfoley.evaluation.ablation.prompts import read_prompts
+from latentfoley.evaluation.sets import generated
+from latentfoley.evaluation.sets.generated import generate_missing
 from latentfoley.provenance import read_provenance
 
 
@@ -24,6 +24,10 @@ def grid(make, tmp_path):
         return lay_out(recipe, make_cells(recipe), prompts, tmp_path / "clips")
 
     return grid
+
+
+def make_missing(grid, workers=1):
+    return generate_missing(list(in_turn(grid)), workers)
 
 
 def paths(grid):
@@ -40,9 +44,7 @@ def test_a_cell_is_what_generate_makes(grid, micro_model):
     )
     written = read_audio(job.path, sample_rate=None).waveform
     assert np.abs(written - clip.waveform).max() <= 1 / 32768
-    assert read_provenance(job.path).same_sound(
-        clip.provenance.model_copy(update={"model": job.model})
-    )
+    assert read_provenance(job.path).same_sound(clip.provenance)
 
 
 def test_the_noise_is_the_same_in_every_cell(grid):
@@ -64,7 +66,7 @@ def test_what_is_there_is_not_made_again(grid, monkeypatch):
 
 
 def test_a_stopped_run_goes_on_with_whole_prompts(grid, monkeypatch):
-    make_one, made = generation.make, []
+    make_one, made = generated.generate_one, []
 
     def stop_after_three(job):
         if len(made) == 3:
@@ -72,11 +74,11 @@ def test_a_stopped_run_goes_on_with_whole_prompts(grid, monkeypatch):
         make_one(job)
         made.append(job)
 
-    monkeypatch.setattr(generation, "make", stop_after_three)
+    monkeypatch.setattr(generated, "generate_one", stop_after_three)
     with pytest.raises(KeyboardInterrupt):
         make_missing(grid(), 1)
     assert [job.request.prompts[0] for job in made] == ["rain", "rain", "a bird"]
-    monkeypatch.setattr(generation, "make", make_one)
+    monkeypatch.setattr(generated, "generate_one", make_one)
     assert make_missing(grid(), 1) == 12 - 3
 
 
@@ -99,13 +101,27 @@ def test_everything_that_decides_a_sound_names_its_file(grid, micro_model_folder
     assert paths(grid(limit=1, sampling=off))[0] in places, "options come, and are off"
 
 
-def test_a_model_is_its_weights_and_its_settings(micro_model_folder, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(micro_model_folder, copy)
+def test_a_model_is_its_weights_and_its_settings(grid, micro_model_folder, tmp_path):
+    copy = shutil.copytree(micro_model_folder, tmp_path / "copy")
+    before = paths(grid(limit=1, models={"copy": str(copy)}))
     settings = copy / "scheduler/scheduler_config.json"
-    values = json.loads(settings.read_text()) | {"beta_end": 0.02}
-    settings.write_text(json.dumps(values))
-    assert identify(str(copy)) != identify(str(micro_model_folder))
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"beta_end": 0.02}))
+    assert not set(before) & set(paths(grid(limit=1, models={"copy": str(copy)})))
+
+
+def test_a_gpu_has_one_worker_in_this_process(grid, monkeypatch):
+    """On a machine with a GPU no process is started, and each GPU's model is loaded once."""
+    loaded = []
+    load = generated._load
+    jobs = grid(limit=2)
+    monkeypatch.setattr(generated, "_gpus", lambda: ["cpu"])
+    monkeypatch.setattr(
+        generated, "_load", lambda model, device=None: loaded.append(device) or load(model, device)
+    )
+    monkeypatch.setattr(generated, "ordered_map", None)
+    assert make_missing(jobs, workers=4) == 4
+    assert loaded == ["cpu"]
+    assert make_missing(grid(limit=2)) == 0
 
 
 @pytest.mark.slow
