@@ -87,6 +87,11 @@ def test_the_sound_says_which_adapter_it_was(folder, micro_model_folder):
         ("peft_type", "LOHA", "peft_type is 'LOHA', only 'LORA'"),
         ("r", 0, "r is 0; allowed: a whole number from 1"),
         ("lora_alpha", "x", "lora_alpha is 'x'; allowed: a number"),
+        ("lora_alpha", 10**400, r"lora_alpha is 1000+\.\.\.0+; allowed: a number up to 1e\+06"),
+        ("lora_alpha", float("inf"), "lora_alpha is inf; allowed"),
+        ("target_modules", None, "target_modules is None; allowed: a list of names"),
+        ("target_modules", "to_(", r"target_modules is 'to_\('; allowed"),
+        ("layers_to_transform", [1], "layers_to_transform is"),
     ],
 )
 def test_what_is_more_than_plain_lora_is_refused(folder, key, value, says):
@@ -112,6 +117,24 @@ def test_weights_that_do_not_fit_are_named(folder, micro_model_folder, change, s
     write_tensors(folder / WEIGHTS, changed)
     with pytest.raises(ModelError, match=says):
         read_adapter(folder).merge(open_unet(micro_model_folder / "unet"))
+
+
+@pytest.mark.parametrize("kept", [0, 2, 8])
+def test_a_part_of_an_adapter_is_refused(folder, micro_model_folder, kept):
+    weights = read_tensors(folder / WEIGHTS)
+    some = {name: weights[name].clone() for name in sorted(weights)[:kept]}
+    write_tensors(folder / WEIGHTS, some)
+    says = rf"holds {kept // 2} of the {len(weights) // 2} layers .* missing: .*to_"
+    with pytest.raises(ModelError, match=says):
+        read_adapter(folder).merge(open_unet(micro_model_folder / "unet"))
+
+
+def test_targets_can_be_a_regular_expression(folder, adapted, micro_model_folder):
+    values = json.loads((folder / CONFIG).read_text())
+    names = "|".join(values["target_modules"])
+    (folder / CONFIG).write_text(json.dumps(values | {"target_modules": rf".*\.({names})"}))
+    merged = read_adapter(folder).merge(open_unet(micro_model_folder / "unet")).fill(Unet)
+    assert relative_error(noise_seen_by(merged), noise_seen_by(adapted)) < 1e-5
 
 
 def test_one_of_a_larger_model(folder, micro_model_folder):
