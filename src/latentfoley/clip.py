@@ -1,7 +1,9 @@
 """A generated sound and how it came to be."""
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from jaxtyping import Float32
@@ -55,6 +57,16 @@ class Clip:
 
         plot_clips(Path(path), [self.waveform], [self.provenance.title], self.mel)
         return Path(path)
+
+    def _repr_html_(self) -> str:
+        """Return a player and a picture: what a notebook shows of a clip."""
+        from latentfoley.webpage import picture, player
+
+        title = self.provenance.title
+        with TemporaryDirectory() as folder:
+            sound = self.save(Path(folder, "clip.wav")).read_bytes()
+            drawn = self.plot(Path(folder, "clip.png")).read_bytes()
+        return f"<p>{escape(title)}</p>{player(sound)}<br>{picture(drawn, title)}"
 
 
 _RECORDED = {

@@ -36,27 +36,17 @@ def plot_clips(
     columns: int = 1,
 ) -> None:
     """Write a PNG with the waveform above the log-mel of each clip."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     rows = -(-len(waveforms) // columns)
-    figure, axes = pyplot.subplots(
-        2 * rows,
-        columns,
-        figsize=(6 * columns, 3 * rows),
-        height_ratios=[1, 3] * rows,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure = Figure(figsize=(6 * columns, 3 * rows), layout="constrained")
+    axes = figure.subplots(2 * rows, columns, height_ratios=[1, 3] * rows, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     for k, (waveform, title) in enumerate(zip(waveforms, titles, strict=True)):
         row, column = divmod(k, columns)
         _draw(axes[2 * row][column], axes[2 * row + 1][column], waveform, title, mel)
     _save(figure, path, dpi=100)
-    pyplot.close(figure)
 
 
 def _draw(
@@ -137,14 +127,10 @@ def plot_edit(
         title: what was done.
         mel: front end of the pictures.
     """
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        5, 1, figsize=(6, 8), height_ratios=[1, 3, 2, 1, 3], layout="constrained"
-    )
+    figure = Figure(figsize=(6, 8), layout="constrained")
+    axes = figure.subplots(5, height_ratios=[1, 3, 2, 1, 3])
     _draw(axes[0], axes[1], waveforms[0], f"before: {title}", mel)
     extent = (0, len(waveforms[0]) / mel.sample_rate, 0, mel.n_mels)
     axes[2].imshow(
@@ -153,7 +139,6 @@ def plot_edit(
     axes[2].set(title=_made_anew(mask), ylabel="mel band")
     _draw(axes[3], axes[4], waveforms[1], "after", mel)
     _save(figure, path, dpi=100)
-    pyplot.close(figure)
 
 
 def _made_anew(mask: Float32[np.ndarray, "T F"]) -> str:
@@ -166,18 +151,10 @@ def _made_anew(mask: Float32[np.ndarray, "T F"]) -> str:
 
 def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
     """Write a PNG of log-mels: one row of pictures per batch, for instance real above made."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        len(rows),
-        len(rows[0]),
-        figsize=(4 * len(rows[0]), 2.5 * len(rows)),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure = Figure(figsize=(4 * len(rows[0]), 2.5 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), len(rows[0]), squeeze=False)
     for row, batch in zip(axes, rows, strict=True):
         for axis, picture in zip(row, batch, strict=True):
             axis.imshow(
@@ -191,45 +168,36 @@ def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
             axis.set_axis_off()
     figure.suptitle(title)
     _save(figure, path, dpi=80)
-    pyplot.close(figure)
 
 
 def plot_matrix(
     path: Path, values: Float32[np.ndarray, "R C"], names: Sequence[str], title: str
 ) -> None:
     """Write a PNG of a square table of cosines: rows are heard, columns are said."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(8, 7), layout="constrained")
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    axis = figure.subplots()
     picture = axis.imshow(values, vmin=-1, vmax=1, cmap="RdBu_r")
     axis.set_xticks(range(len(names)), names, rotation=90)
     axis.set_yticks(range(len(names)), names)
     axis.set(xlabel="captions", ylabel="sounds", title=title)
     figure.colorbar(picture, label="cosine")
     _save(figure, path, dpi=80)
-    pyplot.close(figure)
 
 
 def plot_bars(path: Path, histograms: Mapping[str, Mapping[float, int]], title: str) -> None:
     """Write a PNG of histograms side by side, each a count by the lower edge of its bar."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        1, len(histograms), figsize=(6 * len(histograms), 4), squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(6 * len(histograms), 4), layout="constrained")
+    axes = figure.subplots(1, len(histograms), squeeze=False)
     for axis, (name, bars) in zip(axes[0], histograms.items(), strict=True):
         axis.bar(range(len(bars)), bars.values(), width=1, align="edge", edgecolor="white")
         axis.set_xticks(range(len(bars)), [f"{edge:g}" for edge in bars], rotation=90)
         axis.set(xlabel=f"{name}, from … on", ylabel="recordings")
     figure.suptitle(_one_line(title), parse_math=False)
     _save(figure, path, dpi=100)
-    pyplot.close(figure)
 
 
 def _save(figure: Any, path: Path, *, dpi: int) -> None:

@@ -97,7 +97,7 @@ def prepare(
     """
     from latentfoley.data.prepare import prepare as prepare_folder
 
-    with _progress("packing", quiet=as_json) as progress, resumable(out, "data set"):
+    with _progress("packing", quiet=as_json) as progress, resumable():
         made = prepare_folder(
             folder,
             out,
@@ -148,7 +148,7 @@ def encode(
     """
     from latentfoley.data.encode import encode as encode_shards
 
-    with _progress("encoding", quiet=as_json) as progress, resumable(out, "data set"):
+    with _progress("encoding", quiet=as_json) as progress, resumable():
         made = encode_shards(
             shards,
             out,
