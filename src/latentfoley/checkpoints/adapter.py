@@ -8,6 +8,9 @@ Whatever peft can say beside that (other ranks per layer, DoRA, biases …) is r
 left out: it would be another function.
 """
 
+import contextlib
+import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +18,14 @@ from pathlib import Path
 from torch import Tensor
 
 from latentfoley.checkpoints.json_files import Json, read_json, write_json
-from latentfoley.checkpoints.tensors import Stored, alike, hash_file, read_tensors, write_tensors
+from latentfoley.checkpoints.tensors import (
+    SHOWN,
+    Stored,
+    alike,
+    hash_file,
+    read_tensors,
+    write_tensors,
+)
 from latentfoley.config import UnetConfig
 from latentfoley.errors import ModelError, nearest_files
 from latentfoley.lora import Adapter
@@ -33,15 +43,23 @@ _PLAIN: Json = {
     "modules_to_save": None,
     "rank_pattern": {},
     "alpha_pattern": {},
+    "layers_to_transform": None,
+    "exclude_modules": None,
 }
+_MOST_ALPHA = 1e6
 
 
 @dataclass(frozen=True)
 class StoredAdapter:
-    """An adapter on disk: A and B of each layer, by its name, and α/r."""
+    """An adapter on disk: A and B of each layer, by its name, and α/r.
+
+    `targets` are the names of the layers that it adapts, or their last parts, or one regular
+    expression for whole names.
+    """
 
     where: Path
     scale: float
+    targets: tuple[str, ...] | str
     pairs: Mapping[str, tuple[Tensor, Tensor]]
 
     @property
@@ -53,10 +71,28 @@ class StoredAdapter:
         """Return the denoiser with W + (α/r) B A in place of W, in fp32.
 
         Raises:
-            ModelError: a layer is not there, or has another size.
+            ModelError: a layer is not there or has another size, or one of the layers that the
+                adapter says it adapts has no weights in it.
         """
         merged = {f"{layer}.weight": self._merged(unet, layer) for layer in self.pairs}
+        self._require_whole(unet)
         return replace(unet, weights={**unet.weights, **merged})
+
+    def _require_whole(self, unet: Stored[UnetConfig]) -> None:
+        linear = (k.removesuffix(".weight") for k, W in unet.weights.items() if W.dim() == 2)
+        wanted = [layer for layer in linear if self._adapts(layer)]
+        missing = [layer for layer in wanted if layer not in self.pairs]
+        if missing or not wanted:
+            shown = ", ".join(missing[:SHOWN]) + (" …" if len(missing) > SHOWN else "")
+            raise ModelError(
+                f"{self.where} holds {len(wanted) - len(missing)} of the {len(wanted)} layers that "
+                f"its {CONFIG} names in this model; missing: {shown or self.targets}"
+            )
+
+    def _adapts(self, layer: str) -> bool:
+        if isinstance(self.targets, str):
+            return re.fullmatch(self.targets, layer) is not None
+        return any(layer == name or layer.endswith(f".{name}") for name in self.targets)
 
     def _merged(self, unet: Stored[UnetConfig], layer: str) -> Tensor:
         A, B = (matrix.float() for matrix in self.pairs[layer])
@@ -121,10 +157,28 @@ def read_adapter(folder: Path) -> StoredAdapter:
     rank, alpha = values["r"], values["lora_alpha"]
     if not (isinstance(rank, int) and rank >= 1):
         raise ModelError(f"{folder / CONFIG}: r is {rank!r}; allowed: a whole number from 1 on")
-    if not isinstance(alpha, int | float):
-        raise ModelError(f"{folder / CONFIG}: lora_alpha is {alpha!r}; allowed: a number")
+    if not (isinstance(alpha, int | float) and abs(alpha) <= _MOST_ALPHA):
+        shown = reprlib.repr(alpha)
+        raise ModelError(
+            f"{folder / CONFIG}: lora_alpha is {shown}; allowed: a number up to {_MOST_ALPHA:g}"
+        )
     pairs = _pairs(read_tensors(folder / WEIGHTS), folder)
-    return StoredAdapter(folder, alpha / rank, pairs)
+    return StoredAdapter(
+        folder, alpha / rank, _targets(values.get("target_modules"), folder), pairs
+    )
+
+
+def _targets(given: object, folder: Path) -> tuple[str, ...] | str:
+    """Return what `target_modules` says, a list of names or a regular expression."""
+    if isinstance(given, list) and given and all(isinstance(name, str) for name in given):
+        return tuple(given)
+    with contextlib.suppress(re.error):
+        if isinstance(given, str) and re.compile(given):
+            return given
+    raise ModelError(
+        f"{folder / CONFIG}: target_modules is {reprlib.repr(given)}; allowed: a list of names, or "
+        "a regular expression"
+    )
 
 
 def _pairs(weights: Mapping[str, Tensor], folder: Path) -> dict[str, tuple[Tensor, Tensor]]:

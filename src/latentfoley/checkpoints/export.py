@@ -14,6 +14,7 @@ from latentfoley.checkpoints.parts import Parts
 from latentfoley.checkpoints.tensors import Stored
 from latentfoley.config import ScheduleConfig, VocoderConfig
 from latentfoley.errors import ModelError
+from latentfoley.files import aside
 
 
 def write_original(parts: Parts, out: Path) -> int:
@@ -30,10 +31,8 @@ def write_original(parts: Parts, out: Path) -> int:
         raise ModelError(f"{out} exists already; give the name of a new file")
     _require_expressible(parts)
     state = _state(parts)
-    aside = out.with_name(out.name + ".tmp")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"state_dict": state}, aside)
-    aside.replace(out)
+    with aside(out) as part:
+        torch.save({"state_dict": state}, part)
     return out.stat().st_size
 
 

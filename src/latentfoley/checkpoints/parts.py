@@ -19,6 +19,7 @@ from latentfoley.checkpoints.kinds import TRANSFORMERS_WEIGHTS
 from latentfoley.checkpoints.tensors import Stored, write_tensors
 from latentfoley.config import ClapFrontEnd, ScheduleConfig, UnetConfig, VaeConfig, VocoderConfig
 from latentfoley.errors import ModelError
+from latentfoley.files import aside
 
 ATTRIBUTION = "ATTRIBUTION.csv"
 
@@ -108,22 +109,20 @@ def write_folder(parts: Parts, out: Path) -> int:
         raise ModelError(f"{out} exists already; give the name of a new folder")
     tokenizer = parts.find_tokenizer()
     kind = type(towers.read_tokenizer(tokenizer)).__name__
-    aside = out.with_name(out.name + ".tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    layout.write_unet(aside / "unet", parts.unet.config, parts.unet.weights)
-    layout.write_vae(aside / "vae", parts.vae.config, parts.vae.weights)
-    layout.write_vocoder(aside / "vocoder", parts.vocoder.config, parts.vocoder.weights)
-    for name, tower in (("text_encoder", parts.text), ("audio_encoder", parts.audio)):
-        if tower is not None:
-            write_json(aside / name / "config.json", tower.config)
-            write_tensors(aside / name / TRANSFORMERS_WEIGHTS, tower.weights)
-    if parts.audio is not None:
-        layout.write_front_end(aside / "feature_extractor", parts.front_end)
-    layout.write_schedule(aside / "scheduler", parts.schedule)
-    layout.write_description(aside, parts.about)
-    shutil.copytree(tokenizer, aside / "tokenizer")
-    _compact(aside / "tokenizer" / "tokenizer.json")
-    layout.write_index(aside, kind)
-    _copy_attribution(parts.where, aside)
-    aside.replace(out)
+    with aside(out) as folder:
+        layout.write_unet(folder / "unet", parts.unet.config, parts.unet.weights)
+        layout.write_vae(folder / "vae", parts.vae.config, parts.vae.weights)
+        layout.write_vocoder(folder / "vocoder", parts.vocoder.config, parts.vocoder.weights)
+        for name, tower in (("text_encoder", parts.text), ("audio_encoder", parts.audio)):
+            if tower is not None:
+                write_json(folder / name / "config.json", tower.config)
+                write_tensors(folder / name / TRANSFORMERS_WEIGHTS, tower.weights)
+        if parts.audio is not None:
+            layout.write_front_end(folder / "feature_extractor", parts.front_end)
+        layout.write_schedule(folder / "scheduler", parts.schedule)
+        layout.write_description(folder, parts.about)
+        shutil.copytree(tokenizer, folder / "tokenizer")
+        _compact(folder / "tokenizer" / "tokenizer.json")
+        layout.write_index(folder, kind)
+        _copy_attribution(parts.where, folder)
     return sum(file.stat().st_size for file in out.glob("**/*") if file.is_file())

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from latentfoley.cli.options import Debug
-from latentfoley.cli.output import progress_bar, resumable
+from latentfoley.cli.output import progress_bar, require_place, resumable
 
 
 def ablate(
@@ -30,7 +30,8 @@ def ablate(
     from latentfoley.recipes import read_recipe
 
     asked = read_recipe(recipe, AblationRecipe)
-    with progress_bar(quiet=False, name="generating") as progress, resumable():
+    require_place(out)
+    with progress_bar(quiet=False, name="generating") as progress, resumable(out, "ablation"):
         ablation = run(asked, out, workers=workers, limit=limit, progress=progress)
     for warning in ablation.warnings:
         Console(stderr=True, soft_wrap=True, highlight=False).print(

@@ -97,7 +97,7 @@ def prepare(
     """
     from latentfoley.data.prepare import prepare as prepare_folder
 
-    with _progress("packing", quiet=as_json) as progress, resumable():
+    with _progress("packing", quiet=as_json) as progress, resumable(out, "data set"):
         made = prepare_folder(
             folder,
             out,
@@ -148,7 +148,7 @@ def encode(
     """
     from latentfoley.data.encode import encode as encode_shards
 
-    with _progress("encoding", quiet=as_json) as progress, resumable():
+    with _progress("encoding", quiet=as_json) as progress, resumable(out, "data set"):
         made = encode_shards(
             shards,
             out,

@@ -131,7 +131,7 @@ def edit(
     _say_what_is_lost(source)
     from latentfoley.loading import load
 
-    with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
+    with interruptible(paths, out) as written, progress_bar(quiet=as_json) as progress:
         loaded = load(model, device=device, dtype=dtype, compat=compat, lora=lora)
         mode = editing.prepare(loaded, request)
         clips = loaded.make(mode, progress)

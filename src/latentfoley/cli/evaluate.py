@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latentfoley.cli import options
-from latentfoley.cli.output import progress_bar, require_place
+from latentfoley.cli.output import progress_bar, require_file_place, require_place
 from latentfoley.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Option = typer.Option
 # What a model's side is made with; of no meaning where sounds are given.
 _FOR_MODELS = (
     "captions", "out", "negative_prompt", "duration", "steps", "guidance", "sampler", "spacing",
-    "eta", "seed", "candidates", "device", "dtype", "compat",
+    "eta", "seed", "candidates", "lora", "device", "dtype", "compat",
 )  # fmt: skip
 
 
@@ -78,6 +78,7 @@ def evaluate(
     eta: options.Eta = 0.0,
     seed: options.Seed = 0,
     candidates: options.Candidates = 1,
+    lora: options.Lora = None,
     device: options.Device = None,
     dtype: options.Dtype = "fp32",
     compat: options.CompatName = "trained",
@@ -103,13 +104,16 @@ def evaluate(
         bootstrap=Bootstrap(resamples=resamples),
         cache=None if no_cache else cache or default_folder(),
     )
+    for file in (json_file, html_file):
+        if file is not None and file != Path("-"):
+            require_file_place(file)
     if download:
         _fetch(settings.embedders)
     require_settings(settings)
     real = reference_side(reference, dataset, split)
     made: Path | ClipSet = generated
     if is_model(str(generated), asked_for=captions is not None or dataset is not None):
-        loading = {"device": device, "dtype": dtype, "compat": compat}
+        loading = {"device": device, "dtype": dtype, "compat": compat, "lora": lora}
         sampling = {
             "negative_prompt": negative_prompt, "duration_s": duration, "steps": steps,
             "guidance": guidance, "sampler": sampler, "spacing": spacing, "eta": eta,
@@ -140,13 +144,13 @@ def _make(
     sampling: dict[str, Any],
 ) -> "ClipSet":
     """Return the model's side; what was made before a Ctrl-C is found again."""
-    from latentfoley.evaluation.sets.generated import make_clips
+    from latentfoley.evaluation.sets.generated import generate_set
     from latentfoley.loading import load
 
     require_place(out)
     try:
         with progress_bar(quiet=False, name="generating") as progress:
-            return make_clips(
+            return generate_set(
                 load(model, **loading), wanted, out, limit=limit, progress=progress, **sampling
             )
     except KeyboardInterrupt:

@@ -79,7 +79,7 @@ def generate(
     from latentfoley.clip import Clip
     from latentfoley.loading import load
 
-    with interruptible(paths) as written, progress_bar(quiet=as_json) as progress:
+    with interruptible(paths, out) as written, progress_bar(quiet=as_json) as progress:
         clips = load(model, device=device, dtype=dtype, compat=compat, lora=lora).run(
             request, progress
         )

@@ -140,6 +140,17 @@ def require_place(folder: Path) -> None:
         raise InputError(f"'{there}' cannot be written to: no permission")
 
 
+def require_file_place(file: Path) -> None:
+    """Refuse a file that cannot be written before the work, not after.
+
+    Raises:
+        InputError: it is a folder, or in a place that `require_place` refuses.
+    """
+    if file.is_dir():
+        raise InputError(f"'{file}' is a folder; give the name of a file")
+    require_place(file.parent)
+
+
 def _slug(text: str) -> str:
     """Return a text as a short, safe part of a file name."""
     words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
@@ -147,11 +158,18 @@ def _slug(text: str) -> str:
 
 
 @contextmanager
-def interruptible(paths: list[Path]) -> Iterator[list[Path]]:
-    """Yield a list for the files written; at Ctrl-C say how many of `paths` there are."""
+def interruptible(paths: list[Path], out: Path) -> Iterator[list[Path]]:
+    """Yield a list for the files written; at Ctrl-C say how many of `paths` there are.
+
+    Raises:
+        InputError: another process writes to `out`.
+    """
+    from latentfoley.files import locked
+
     written: list[Path] = []
     try:
-        yield written
+        with locked(out, "output"):
+            yield written
     except KeyboardInterrupt:
         count = f"{len(written)} of {len(paths)} files are written, each of them whole"
         typer.echo(f"stopped: {count}; the same command makes the same sounds again", err=True)
@@ -159,10 +177,17 @@ def interruptible(paths: list[Path]) -> Iterator[list[Path]]:
 
 
 @contextmanager
-def resumable() -> Iterator[None]:
-    """At Ctrl-C say that nothing is lost."""
+def resumable(place: Path, what: str) -> Iterator[None]:
+    """Hold a place that is written to; at Ctrl-C say that nothing is lost.
+
+    Raises:
+        InputError: another process writes to it.
+    """
+    from latentfoley.files import locked
+
     try:
-        yield
+        with locked(place, what):
+            yield
     except KeyboardInterrupt:
         typer.echo("stopped; what is written is whole, and the same command goes on", err=True)
         raise

@@ -11,6 +11,7 @@ from latentfoley.checkpoints.json_files import read_json
 from latentfoley.checkpoints.parts import Parts, write_folder
 from latentfoley.checkpoints.tensors import Stored, as_half
 from latentfoley.errors import RecipeError, nearest_files
+from latentfoley.files import aside
 from latentfoley.training.diffusion import RECIPE
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latentfoley.training.origin import open_origin
@@ -52,10 +53,8 @@ def export_adapter(run: Path, out: Path) -> int:
         raise RecipeError(f"{run} trained all weights and holds no adapter: export it without")
     if out.exists():
         raise RecipeError(f"{out} exists already; give the name of a new folder")
-    aside = out.with_name(out.name + ".tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(adapter, aside)
-    aside.replace(out)
+    with aside(out) as part:
+        shutil.copytree(adapter, part)
     return sum(file.stat().st_size for file in out.iterdir())
 
 

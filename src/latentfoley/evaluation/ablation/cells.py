@@ -1,12 +1,18 @@
-"""A recipe → its cells, and which of them are compared."""
+"""A recipe → its cells, their clips, and which cells are compared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
+from pathlib import Path
 
 from latentfoley.errors import RecipeError, nearest
+from latentfoley.evaluation.ablation.prompts import Prompt
 from latentfoley.evaluation.ablation.recipe import MODEL, AblationRecipe, Settings
+from latentfoley.evaluation.sets.generated import Job, find_job, load_cached
 from latentfoley.request import GenerationRequest
+
+Grid = Sequence[Sequence[Sequence[Job]]]
+"""The clips of every cell and model, prompt by prompt."""
 
 
 @dataclass(frozen=True)
@@ -123,3 +129,43 @@ def _require_axes(cells: Sequence[Cell], baseline: Settings) -> None:
         values = dict.fromkeys(cell.axes[name] for cell in cells)
         if value not in values:
             raise RecipeError(f"no cell has {name} = {value!r}; {nearest(str(value), values)}")
+
+
+def lay_out(
+    recipe: AblationRecipe, cells: Sequence[Cell], prompts: Sequence[Prompt], folder: Path
+) -> Grid:
+    """Return the clips of every cell and model: per prompt, seed by seed, clip by clip."""
+    load_cached.cache_clear()  # a folder may hold other weights than an hour ago
+    jobs: dict[tuple[str, str], list[Job]] = {}
+    for model in dict.fromkeys(model for cell in cells for model in cell.models):
+        for cell in cells:
+            if model in cell.models:
+                requests = _requests(recipe, cell, prompts)
+                jobs[model, cell.label] = [find_job(folder, model, one) for one in requests]
+    return [[jobs[model, cell.label] for model in cell.models] for cell in cells]
+
+
+def _requests(
+    recipe: AblationRecipe, cell: Cell, prompts: Sequence[Prompt]
+) -> Iterator[GenerationRequest]:
+    for prompt in prompts:
+        for seed in recipe.seeds:
+            for k in range(recipe.n):
+                yield GenerationRequest.build(
+                    prompt.text, seed=seed, index=prompt.index(k), **cell.settings
+                )
+
+
+def in_turn(grid: Grid) -> Iterator[Job]:
+    """Yield all jobs, each prompt in every cell before the next one.
+
+    A run that was stopped then has whole prompts, which a lower limit can compare. Models come one
+    after the other, to be loaded once.
+    """
+    by_model: dict[str, list[Sequence[Job]]] = {}
+    for cell in grid:
+        for jobs in cell:
+            by_model.setdefault(jobs[0].model, []).append(jobs)
+    for rows in by_model.values():
+        for column in zip(*rows, strict=True):
+            yield from column

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from latentfoley.evaluation.ablation.cells import Grid
 from latentfoley.evaluation.ablation.ears import class_names
-from latentfoley.evaluation.ablation.generation import Grid, Job
 from latentfoley.evaluation.ablation.metrics import (
     METRICS,
     ClipMetric,
@@ -23,6 +23,7 @@ from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.features.extract import Heard, hear, hear_levels
 from latentfoley.evaluation.metrics.score import Rows, Values
 from latentfoley.evaluation.sets.clips import Clip
+from latentfoley.evaluation.sets.generated import Job
 
 _NOWHERE = Path("the clips of the ablation")
 

@@ -8,9 +8,16 @@ from typing import Any
 import torch
 
 from latentfoley.data.parallel import require_workers
-from latentfoley.evaluation.ablation.cells import Cell, Pair, make_cells, make_pairs
+from latentfoley.evaluation.ablation.cells import (
+    Cell,
+    Grid,
+    Pair,
+    in_turn,
+    lay_out,
+    make_cells,
+    make_pairs,
+)
 from latentfoley.evaluation.ablation.ears import require_ears
-from latentfoley.evaluation.ablation.generation import Grid, identify, lay_out, make_missing
 from latentfoley.evaluation.ablation.listening import Listener
 from latentfoley.evaluation.ablation.metrics import METRICS
 from latentfoley.evaluation.ablation.observed import Draws
@@ -22,6 +29,7 @@ from latentfoley.evaluation.embedders import Embedder, find_embedder
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.metrics.score import FEWEST_CLIPS
 from latentfoley.evaluation.sets.clips import list_clips
+from latentfoley.evaluation.sets.generated import generate_missing, load_cached
 from latentfoley.pipeline import Progress
 from latentfoley.version import __version__
 
@@ -58,7 +66,7 @@ def ablate(
     require_ears(recipe.metrics, ears, prompts)
     reference = (recipe.reference, list_clips(recipe.reference)) if recipe.reference else None
     grid = lay_out(recipe, cells, prompts, folder / "clips")
-    make_missing(grid, n_workers, progress)
+    generate_missing(list(in_turn(grid)), n_workers, progress)
     draws = Draws(recipe.resamples, recipe.permutations)
     listener = Listener(grid, prompts, reference, Cache(folder / "features"), draws)
     results = _results(recipe, listener, ears, cells, pairs, n_workers)
@@ -115,7 +123,7 @@ def _origin(
         "latentfoley": __version__,
         "torch": torch.__version__,
         "recipe": recipe.model_dump(mode="json"),
-        "models": {model: identify(model) for model in models},
+        "models": {model: load_cached(model).identity.model_dump() for model in models},
         "embedders": [
             {"name": ear.name, "weights_hash": ear.weights_hash, "reading": ear.reading.rules}
             for ear in ears

@@ -1,33 +1,58 @@
-"""A model and captions → a set of clips on disk, made once and found again.
+"""Prompts → clips on disk, generated once and found again: the cache of `evaluate` and `ablate`.
 
-Clips lie in a folder that is named after the model and a hash of everything that decides samples,
-so that another model, setting or version never finds clips that are not its own. Each file carries
-its provenance, which is compared before the file is used. Clip k of the captions is the clip that
-`latentfoley generate` makes with the same settings and `--index k`.
+`provenance.identity` says which clip a file is, and every file carries it. A file is used where
+that is the identity asked for, and generated otherwise: another model, adapter, setting, version or
+kind of device never finds clips that are not its own.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from hashlib import sha256
-from itertools import groupby
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
+import torch
+
+from latentfoley.data.parallel import ordered_map
 from latentfoley.errors import UserError
+from latentfoley.evaluation.features.threads import in_threads
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_set
 from latentfoley.evaluation.sets.prompts import Caption
-from latentfoley.pipeline import Model
-from latentfoley.provenance import read_provenance
+from latentfoley.pipeline import Model, Progress
+from latentfoley.provenance import identity, read_provenance
 from latentfoley.request import GenerationRequest
 
 _AT_ONCE = 256  # prompts of a request: bounds what is embedded together
 
-Job = tuple[int, Caption, Path]
-Progress = Callable[[int, int], None]
-"""Called as (clips made, clips to make)."""
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to generate.
+
+    Attributes:
+        path: where to write it.
+        model: what `load` takes.
+        request: of this clip alone.
+        identity: of its samples.
+    """
+
+    path: Path
+    model: str
+    request: GenerationRequest
+    identity: str
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether the file is there and holds this clip."""
+        try:
+            record = read_provenance(self.path) if self.path.is_file() else None
+        except UserError:
+            return False
+        return record is not None and record.identity == self.identity
 
 
-def make_clips(
+def generate_set(
     model: Model,
     captions: Sequence[Caption],
     folder: Path,
@@ -38,12 +63,15 @@ def make_clips(
 ) -> ClipSet:
     """Generate a clip for every caption that has none yet, and return the set.
 
+    Clip k of the captions is the clip that `latentfoley generate` gives with the same settings and
+    `--index k`. The set lies in a folder of its own, and its files are named by the captions' keys.
+
     Args:
         model: what generates.
         captions: in the order that numbers the clips.
         folder: where sets of clips are kept, each in a folder of its own.
         limit: only the clips that are first by name; they are the same with and without it.
-        progress: called after every clip.
+        progress: called after every clip with (clips generated, clips to generate).
         options: of `GenerationRequest`, without prompts, n and index.
 
     Raises:
@@ -51,68 +79,118 @@ def make_clips(
         AudioFileError: a clip cannot be written.
     """
     request = GenerationRequest.build([caption.text for caption in captions], **options)
-    settings = _settings(model, request)
-    place = folder / f"{_slug(model.name)}-{_digest(settings)[:12]}"
-    jobs = [(k, caption, place / f"{caption.key}.wav") for k, caption in enumerate(captions)]
-    jobs = sorted(jobs, key=lambda job: job[1].key)[:limit]
-    clips = tuple(Clip(caption.key, path, caption.text) for _, caption, path in jobs)
+    settings = request.model_copy(update={"prompts": ()})
+    place = folder / f"{_slug(model.name)}-{identity(model.identity, settings)[:12]}"
+    numbered = sorted(enumerate(captions), key=lambda pair: pair[1].key)[:limit]
+    paths = {k: place / f"{caption.key}.wav" for k, caption in numbered}
+    clips = tuple(Clip(caption.key, paths[k], caption.text) for k, caption in numbered)
     require_set(place, clips)
-    missing = sorted(job for job in jobs if not _is_made(model, request, job))
-    for n_made, _ in enumerate(_make(model, missing, options), start=1):
+    jobs = [_job(path, model, request.clip(k)) for k, path in sorted(paths.items())]
+    missing = [job for job in jobs if not job.is_cached]
+    for n_done, _ in enumerate(_generate(model, missing), start=1):
         if progress is not None:
-            progress(n_made, len(missing))
-    about = {name: str(value) for name, value in settings.items() if value not in (None, "")}
-    return ClipSet(place, clips, about)
+            progress(n_done, len(missing))
+    return ClipSet(place, clips, _about(model, settings))
 
 
-def _make(model: Model, missing: Sequence[Job], options: Mapping[str, Any]) -> Iterator[Path]:
-    """Write the clips of jobs, those of neighbouring numbers in one request."""
-    for _, group in groupby(enumerate(missing), key=lambda pair: pair[1][0] - pair[0]):
-        run = [job for _, job in group]
-        for start in range(0, len(run), _AT_ONCE):
-            some = run[start : start + _AT_ONCE]
-            prompts = [caption.text for _, caption, _ in some]
-            request = GenerationRequest.build(prompts, index=some[0][0], **options)
-            for clip, (_, _, path) in zip(model.run(request), some, strict=True):
-                yield clip.save(path)
+def find_job(folder: Path, model: str, request: GenerationRequest) -> Job:
+    """Return the job of one clip in a folder that many models and settings share."""
+    loaded = load_cached(model)
+    asked = identity(loaded.identity, request)
+    return Job(folder / asked[:2] / f"{asked}.flac", model, request, asked)
 
 
-def _is_made(model: Model, request: GenerationRequest, job: Job) -> bool:
-    """Return whether the file of a job is there and is what the job would make."""
-    index, caption, path = job
+def generate_missing(jobs: Sequence[Job], workers: int, progress: Progress | None = None) -> int:
+    """Generate the clips that are not there yet, and return how many.
+
+    On a CPU each worker is a process that computes in one thread. With GPUs there is one worker
+    per GPU, a thread of this process, whatever `workers` says. An interrupted run leaves whole
+    files, and the next one resumes.
+    """
+    missing = list({job.path: job for job in jobs if not job.is_cached}.values())
+    threads = torch.get_num_threads()
+    devices = _gpus()
+    done = _on_gpus(missing, devices) if devices else ordered_map(generate_one, missing, workers)
     try:
-        made = read_provenance(path) if path.is_file() else None
-    except UserError:
-        return False
-    return made is not None and (
-        (made.prompt, made.index, made.seed, made.model_hash, made.version)
-        == (caption.text, index, request.seed, model.weights_hash, _version())
-    )
+        for n_done, _ in enumerate(done, start=1):
+            if progress is not None:
+                progress(n_done, len(missing))
+    finally:
+        torch.set_num_threads(threads)
+    return len(missing)
 
 
-def _settings(model: Model, request: GenerationRequest) -> dict[str, Any]:
-    """Return everything that decides samples besides the prompts."""
-    return {
-        "model": model.name,
-        "weights": model.weights_hash,
-        "dtype": str(model.unet.conv_in.weight.dtype).removeprefix("torch."),
-        "compat": model.compat,
-        "version": _version(),
-        **request.model_dump(exclude={"prompts", "audio_prompt", "n", "index", "candidate"}),
-    }
+def generate_one(job: Job) -> None:
+    """Generate one clip on the CPU, in one thread."""
+    torch.set_num_threads(1)
+    list(_generate(load_cached(job.model), [job]))
 
 
-def _digest(settings: Mapping[str, Any]) -> str:
-    return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+@lru_cache(maxsize=1)  # jobs come model by model
+def load_cached(model: str) -> Model:
+    """Return a model, the last one without loading it again."""
+    return _load(model)
+
+
+def _load(model: str, device: str | None = None) -> Model:
+    from latentfoley.loading import load
+
+    return load(model, device=device)
+
+
+def _on_gpus(jobs: Sequence[Job], devices: Sequence[str]) -> Iterator[None]:
+    """Generate clips in threads, each of which waits for a GPU that is free."""
+    free: SimpleQueue[Callable[[str], Model]] = SimpleQueue()
+    for device in devices:
+        free.put(lru_cache(maxsize=1)(partial(_load, device=device)))
+
+    def generate(job: Job) -> None:
+        load_there = free.get()
+        try:
+            list(_generate(load_there(job.model), [job]))
+        finally:
+            free.put(load_there)
+
+    return in_threads(generate, jobs)
+
+
+def _gpus() -> list[str]:
+    return [f"cuda:{k}" for k in range(torch.cuda.device_count())]
+
+
+def _generate(model: Model, jobs: Sequence[Job]) -> Iterator[Path]:
+    """Write the clips of jobs with equal settings, neighbouring numbers in one request."""
+    for some in _neighbours(jobs):
+        prompts = tuple(prompt for job in some for prompt in job.request.prompts)
+        request = some[0].request.model_copy(update={"prompts": prompts})
+        for clip, job in zip(model.run(request), some, strict=True):
+            job.path.parent.mkdir(parents=True, exist_ok=True)
+            yield clip.save(job.path)
+
+
+def _neighbours(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    some: list[Job] = []
+    for job in jobs:
+        is_next = some and job.request.index == some[-1].request.index + 1
+        if some and (not is_next or len(some) == _AT_ONCE):
+            yield some
+            some = []
+        some.append(job)
+    if some:
+        yield some
+
+
+def _job(path: Path, model: Model, request: GenerationRequest) -> Job:
+    return Job(path, model.name, request, identity(model.identity, request))
+
+
+def _about(model: Model, settings: GenerationRequest) -> dict[str, str]:
+    """Return the model and everything else that decides samples, for reports."""
+    left_out = {"prompts", "audio_prompt", "n", "index", "candidate"}
+    asked = {name: v for name, v in settings.settings().items() if name not in left_out}
+    values = {"model": model.name, **model.identity.model_dump(), **asked}
+    return {name: str(value) for name, value in values.items() if value not in (None, "")}
 
 
 def _slug(name: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in Path(name).name).strip("-") or "model"
-
-
-def _version() -> str:
-    from latentfoley.version import (
-        __version__,
-    )  # late: the package exports what this file is part of
-
-    return __version__

@@ -1,0 +1,77 @@
+"""What is written is whole or absent, and never by two processes at once."""
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from latentfoley.errors import InputError
+
+PART = ".latentfoley-*.part"
+"""Names of what a killed process may leave beside its target."""
+
+
+@contextmanager
+def aside(target: Path) -> Iterator[Path]:
+    """Yield a random name beside `target` for a file or folder, which becomes `target` at the end.
+
+    An exception, Ctrl-C too, removes what was written; `target` is then as it was.
+
+    Raises:
+        OSError: the disk refuses, or `target` is a folder that is not empty.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(PART.replace("*", secrets.token_hex(8)))
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(place: Path, what: str) -> Iterator[None]:
+    """Hold a place on this machine for this process, until the block ends or the process dies.
+
+    The lock lies in the folder for temporary files: nothing is left in `place`, and other machines
+    that write to the same network folder are not seen.
+
+    Args:
+        place: a file or folder, there or not.
+        what: what it is, for the message: "training run", "data set".
+
+    Raises:
+        InputError: another process holds it; says which.
+    """
+    folder = Path(tempfile.gettempdir()) / f"latentfoley-locks-{_user()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    name = sha256(os.fsencode(place.resolve())).hexdigest()[:32]
+    lock, owner = FileLock(folder / f"{name}.lock"), folder / f"{name}.owner"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        held_by = owner.read_text(encoding="utf-8") if owner.is_file() else "another process"
+        raise InputError(
+            f"the {what} '{place}' is in use by {held_by}; wait for it, or stop it: the lock ends "
+            "with the process"
+        ) from None
+    try:
+        command = " ".join(Path(word).name if k == 0 else word for k, word in enumerate(sys.argv))
+        owner.write_text(f"process {os.getpid()} ({command[:120]})", encoding="utf-8")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
