@@ -4,14 +4,17 @@ The values of the published sizes stand in `presets.py`; how they are stored on 
 `checkpoints/layout.py`. Nothing here touches a tensor.
 """
 
-from typing import Any, Literal, Self, get_args
+import math
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     PositiveFloat,
     PositiveInt,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -44,16 +47,32 @@ class Config(BaseModel):
         if fault["type"] == "extra_forbidden":
             kind: Any = cls
             for part in path:
-                kind = kind.model_fields[part].annotation
-                # A table that may be left out is a union with None.
-                kind = next((k for k in get_args(kind) if k is not type(None)), kind)
-            where = f" in [{'.'.join(path)}]" if path else ""
+                kind = kind[part] if isinstance(kind, dict) else kind.model_fields[part].annotation
+                kind = _members(kind)
+            tables = [part for part in path if part not in _VOCODER_KINDS]
+            where = f" in [{'.'.join(tables)}]" if tables else ""
             return f"unknown key '{key}'{where}; {nearest(key, kind.model_fields)}"
-        name = ".".join(str(part) for part in fault["loc"])
+        name = ".".join(str(part) for part in fault["loc"] if part not in _VOCODER_KINDS)
         if fault["type"] == "missing":
             return f"{name}: {fault['msg']}"
         said = fault["msg"].removeprefix("Value error, ")
         return f"{name}: {said}, got {fault['input']!r}" if name else said
+
+
+_VOCODER_KINDS = ("hifigan", "spectral")
+
+
+def _members(annotation: Any) -> Any:
+    """Return the class that an annotation names; of a union with tags, the classes by tag."""
+    # A table that may be left out is a union with None.
+    options = [option for option in get_args(annotation) if option is not type(None)]
+    tagged = {
+        tag.tag: option.__origin__
+        for option in options
+        for tag in getattr(option, "__metadata__", ())
+        if isinstance(tag, Tag)
+    }
+    return tagged or next(iter(options), annotation)
 
 
 class MelConfig(Config):
@@ -151,6 +170,27 @@ def _require_groups(block_channels: tuple[int, ...], norm_groups: int) -> None:
             raise ValueError(f"{channels} channels do not divide into {norm_groups} norm_groups")
 
 
+class SpectralVocoderConfig(Config):
+    """The vocoder that ends in an inverse STFT of `n_fft` samples, a multiple of the hop."""
+
+    kind: Literal["spectral"]
+    n_mels: PositiveInt = 64
+    sample_rate: PositiveInt = 16_000
+    hop_length: PositiveInt = 160
+    n_fft: PositiveInt = 640
+    width: PositiveInt = 256
+    hidden: PositiveInt = 768
+    n_blocks: PositiveInt = 6
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.n_fft % (2 * self.hop_length):
+            raise ValueError(
+                f"n_fft {self.n_fft} must be an even multiple of hop_length {self.hop_length}"
+            )
+        return self
+
+
 class VocoderConfig(Config):
     """The HiFi-GAN generator. The product of the rates is the hop length of the mel."""
 
@@ -173,6 +213,24 @@ class VocoderConfig(Config):
                 raise ValueError(f"{one} and {other} must have as many entries")
         return self
 
+    @property
+    def hop_length(self) -> int:
+        """Samples to a frame."""
+        return math.prod(self.upsample_rates)
+
+
+def _vocoder_kind(values: Any) -> str:
+    """Return which of the two vocoders values describe; HiFi-GAN's have no `kind`."""
+    kind = values.get("kind") if isinstance(values, dict) else getattr(values, "kind", None)
+    return _VOCODER_KINDS[0] if kind is None else str(kind)
+
+
+AnyVocoderConfig = Annotated[
+    Annotated[VocoderConfig, Tag(_VOCODER_KINDS[0])]
+    | Annotated[SpectralVocoderConfig, Tag(_VOCODER_KINDS[1])],
+    Discriminator(_vocoder_kind),
+]
+
 
 class ScheduleConfig(Config):
     """β_n: squares of equally spaced numbers from √beta_start to √beta_end."""
@@ -190,7 +248,7 @@ class ModelConfig(Config):
     mel: MelConfig = MelConfig()
     vae: VaeConfig = VaeConfig()
     unet: UnetConfig = UnetConfig()
-    vocoder: VocoderConfig = VocoderConfig()
+    vocoder: AnyVocoderConfig = VocoderConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     # Fast Griffin-Lim iterations that mend the vocoder's phases; 0 is the vocoder alone.
     phase_iterations: int = Field(default=0, ge=0, le=1000)

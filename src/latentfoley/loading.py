@@ -1,6 +1,5 @@
 """A name, a folder, a hub id or a checkpoint file → a model."""
 
-import math
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from latentfoley.devices import choose_device, choose_dtype
 from latentfoley.errors import ModelError, nearest, nearest_files
 from latentfoley.pipeline import Model
 from latentfoley.provenance import Lora
+from latentfoley.spectral_vocoder import build_vocoder
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
-from latentfoley.vocoder import Vocoder
 
 EMBEDDED = ("tiny",)
 RESOURCES = Path(__file__).parent / "resources"
@@ -78,7 +77,7 @@ def load(
         text=TextTower(text, read_tokenizer(tokenizer_folder)),
         unet=unet.fill(Unet, precision).to(where),
         vae=parts.vae.fill(Vae).to(where),
-        vocoder=parts.vocoder.fill(Vocoder).to(where),
+        vocoder=parts.vocoder.fill(build_vocoder).to(where),
         tokenizer_folder=tokenizer_folder,
         compat=mode,
         revision=revision,
@@ -167,7 +166,7 @@ def require_fit(parts: Parts) -> None:
         "size of E in text_encoder and unet": (E_size, unet.embedding_dim),
         "mel bands of the front end and vocoder": (mel.n_mels, vocoder.n_mels),
         "sample rates of the front end and vocoder": (mel.sample_rate, vocoder.sample_rate),
-        "samples per frame of both": (mel.hop_length, math.prod(vocoder.upsample_rates)),
+        "samples per frame of both": (mel.hop_length, vocoder.hop_length),
     }
     for what, (one, other) in pairs.items():
         if one != other:

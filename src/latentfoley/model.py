@@ -26,6 +26,7 @@ from latentfoley.griffin_lim import griffin_lim
 from latentfoley.mel import log_mel
 from latentfoley.notation import Latent, LogMel, Waveform
 from latentfoley.provenance import Lora, ModelIdentity
+from latentfoley.spectral_vocoder import SpectralVocoder
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
@@ -54,7 +55,7 @@ class ModelParts:
     text: TextTower
     unet: Unet
     vae: Vae
-    vocoder: Vocoder
+    vocoder: Vocoder | SpectralVocoder
     tokenizer_folder: Path
     compat: Compat = "trained"
     window_s: float = WINDOW_S

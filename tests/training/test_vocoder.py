@@ -7,6 +7,7 @@ import torch
 
 from latentfoley.checkpoints.layout import read_vocoder
 from latentfoley.mel import log_mel
+from latentfoley.spectral_vocoder import SpectralVocoder
 from latentfoley.training.loop import train
 from latentfoley.training.vocoder import VocoderRecipe, VocoderTask
 from micro import VOCODER
@@ -88,6 +89,17 @@ def test_half_of_a_batch_may_come_from_a_vae(recipe, micro_model_folder, batch_s
 
 def test_it_resumes_bit_for_bit(recipe):
     assert_same_weights(*unbroken_and_resumed(make, recipe))
+
+
+def test_a_spectral_one_is_trained_alike(recipe):
+    sizes = {"kind": "spectral", "width": 16, "hidden": 32, "n_blocks": 2}
+    task = make(recipe(model=sizes, run={"steps": 2}, adversarial_start=1))
+    train(task, task.recipe.run)
+    vocoder = read_vocoder(task.recipe.run.folder / "model" / "vocoder")
+    assert isinstance(vocoder, SpectralVocoder)
+    X = log_mel(torch.from_numpy(task.clips[0].waveform[:3200])[None], task.recipe.mel)
+    with torch.no_grad():
+        torch.testing.assert_close(vocoder(X), task.vocoder(X))
 
 
 def test_parts_make_the_steps_of_the_whole(recipe):

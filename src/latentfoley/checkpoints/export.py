@@ -41,11 +41,13 @@ def _require_expressible(parts: Parts) -> None:
     unet, vae, vocoder = parts.unet.config, parts.vae.config, parts.vocoder.config
     widths = list(unet.block_channels)
     trained = compat.heads(compat.PUBLISHED_HEADS, widths, "trained").value
-    rates = VocoderConfig(channels=vocoder.channels, n_mels=vocoder.n_mels)
+    same = isinstance(vocoder, VocoderConfig) and vocoder == VocoderConfig(
+        channels=vocoder.channels, n_mels=vocoder.n_mels
+    )
     reasons = {
         f"heads {unet.heads}, not {tuple(trained)}": list(unet.heads[1:]) != trained[1:],
         "norms of other than 32 groups": {unet.norm_groups, vae.norm_groups} != {32},
-        "a vocoder of other rates or kernels": vocoder != rates,
+        "a vocoder of other rates or kernels": not same,
         "a network that predicts v": parts.schedule.prediction != "epsilon",
         "Griffin-Lim after the vocoder": parts.about.phase_iterations > 0,
     }

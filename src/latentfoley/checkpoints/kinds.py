@@ -11,7 +11,13 @@ from typing import Generic, TypeVar
 
 from latentfoley.checkpoints.json_files import Json, parse, read_json, write_json
 from latentfoley.checkpoints.tensors import StateDict, write_tensors
-from latentfoley.config import Config, UnetConfig, VaeConfig, VocoderConfig
+from latentfoley.config import (
+    Config,
+    SpectralVocoderConfig,
+    UnetConfig,
+    VaeConfig,
+    VocoderConfig,
+)
 from latentfoley.errors import ModelError
 
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -133,6 +139,13 @@ VOCODER = Kind(
     },
     constants={"architectures": ["SpeechT5HifiGan"], "normalize_before": False},
     stated={"model_type": "hifigan", "initializer_range": 0.01},
+)
+
+SPECTRAL_VOCODER = Kind(
+    SpectralVocoderConfig,
+    TRANSFORMERS_WEIGHTS,
+    fields={name: name for name in SpectralVocoderConfig.model_fields},
+    constants={"architectures": ["SpectralVocoder"]},
 )
 
 

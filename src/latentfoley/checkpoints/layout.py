@@ -23,6 +23,7 @@ from latentfoley.checkpoints.json_files import Json, parse, read_json, write_jso
 from latentfoley.checkpoints.kinds import (
     DIFFUSERS_VERSION,
     DIFFUSERS_WEIGHTS,
+    SPECTRAL_VOCODER,
     TRANSFORMERS_WEIGHTS,
     UNET,
     VAE,
@@ -30,18 +31,22 @@ from latentfoley.checkpoints.kinds import (
 )
 from latentfoley.checkpoints.tensors import StateDict, Stored, read_tensors
 from latentfoley.config import (
+    AnyVocoderConfig,
     ClapFrontEnd,
     Config,
     MelConfig,
     ScheduleConfig,
+    SpectralVocoderConfig,
     UnetConfig,
     VaeConfig,
-    VocoderConfig,
 )
 from latentfoley.errors import ModelError
+from latentfoley.spectral_vocoder import SpectralVocoder, build_vocoder
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
+
+HIFIGAN, SPECTRAL = "SpeechT5HifiGan", "SpectralVocoder"  # classes of the vocoder's folder
 
 # What the attention of the VAE was called when the published files were written.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -57,9 +62,12 @@ def write_unet(folder: Path, config: UnetConfig, weights: StateDict) -> None:
     UNET.write(folder, config, weights)
 
 
-def write_vocoder(folder: Path, config: VocoderConfig, weights: StateDict) -> None:
-    """Write the generator."""
-    VOCODER.write(folder, config, weights)
+def write_vocoder(folder: Path, config: AnyVocoderConfig, weights: StateDict) -> None:
+    """Write the generator, of either kind."""
+    if isinstance(config, SpectralVocoderConfig):
+        SPECTRAL_VOCODER.write(folder, config, weights)
+    else:
+        VOCODER.write(folder, config, weights)
 
 
 def open_vae(folder: Path) -> Stored[VaeConfig]:
@@ -78,9 +86,11 @@ def open_unet(folder: Path, mode: Compat = "trained") -> Stored[UnetConfig]:
     return Stored(UNET.read(folder, adapt), read_weights(folder, DIFFUSERS_WEIGHTS), folder)
 
 
-def open_vocoder(folder: Path) -> Stored[VocoderConfig]:
-    """Open the generator."""
-    return Stored(VOCODER.read(folder), read_weights(folder, TRANSFORMERS_WEIGHTS), folder)
+def open_vocoder(folder: Path) -> Stored[AnyVocoderConfig]:
+    """Open the generator, of the kind that its config.json names."""
+    spectral = read_json(folder / "config.json").get("architectures") == [SPECTRAL]
+    config = SPECTRAL_VOCODER.read(folder) if spectral else VOCODER.read(folder)
+    return Stored(config, read_weights(folder, TRANSFORMERS_WEIGHTS), folder)
 
 
 def read_vae(folder: Path) -> Vae:
@@ -93,9 +103,9 @@ def read_unet(folder: Path, mode: Compat = "trained") -> Unet:
     return open_unet(folder, mode).fill(Unet)
 
 
-def read_vocoder(folder: Path) -> Vocoder:
+def read_vocoder(folder: Path) -> Vocoder | SpectralVocoder:
     """Read the generator, in fp32."""
-    return open_vocoder(folder).fill(Vocoder)
+    return open_vocoder(folder).fill(build_vocoder)
 
 
 def _new_attention(key: str) -> str:
@@ -220,8 +230,14 @@ def read_description(folder: Path) -> Description:
     return parse(Description, read_json(path), path) if path.exists() else Description()
 
 
-def write_index(folder: Path, tokenizer_class: str) -> None:
-    """Write `model_index.json`, which tells diffusers what each folder holds."""
+def write_index(
+    folder: Path, tokenizer_class: str, vocoder: AnyVocoderConfig | None = None
+) -> None:
+    """Write `model_index.json`, which tells diffusers what each folder holds.
+
+    diffusers has no class for a spectral vocoder, and says so when it is asked to load one.
+    """
+    spectral = isinstance(vocoder, SpectralVocoderConfig)
     values = {
         "_class_name": "AudioLDMPipeline",
         "_diffusers_version": DIFFUSERS_VERSION,
@@ -230,7 +246,7 @@ def write_index(folder: Path, tokenizer_class: str) -> None:
         "tokenizer": ["transformers", tokenizer_class],
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"],
-        "vocoder": ["transformers", "SpeechT5HifiGan"],
+        "vocoder": ["latentfoley", SPECTRAL] if spectral else ["transformers", HIFIGAN],
     }
     write_json(folder / "model_index.json", values)
 
@@ -240,7 +256,7 @@ _CLASSES = {
     "text_encoder": "ClapTextModelWithProjection",
     "unet": "UNet2DConditionModel",
     "vae": "AutoencoderKL",
-    "vocoder": "SpeechT5HifiGan",
+    "vocoder": HIFIGAN,
 }
 
 
@@ -255,5 +271,7 @@ def require_classes(folder: Path) -> None:
     given = {"_class_name": values.get("_class_name")}
     given |= {part: (values.get(part) or [None])[-1] for part in _CLASSES}
     for part, expected in {"_class_name": "AudioLDMPipeline", **_CLASSES}.items():
+        if part == "vocoder" and given[part] == SPECTRAL:
+            continue
         if given[part] not in (expected, None):
             raise ModelError(f"{path}: {part} is {given[part]!r}, only {expected!r} is supported")

@@ -17,7 +17,13 @@ from latentfoley.checkpoints.compat import Choice, Compat
 from latentfoley.checkpoints.json_files import Json, read_json, write_json
 from latentfoley.checkpoints.kinds import TRANSFORMERS_WEIGHTS
 from latentfoley.checkpoints.tensors import Stored, write_tensors
-from latentfoley.config import ClapFrontEnd, ScheduleConfig, UnetConfig, VaeConfig, VocoderConfig
+from latentfoley.config import (
+    AnyVocoderConfig,
+    ClapFrontEnd,
+    ScheduleConfig,
+    UnetConfig,
+    VaeConfig,
+)
 from latentfoley.errors import ModelError
 from latentfoley.files import aside
 
@@ -31,7 +37,7 @@ class Parts:
     where: Path
     unet: Stored[UnetConfig]
     vae: Stored[VaeConfig]
-    vocoder: Stored[VocoderConfig]
+    vocoder: Stored[AnyVocoderConfig]
     text: Stored[Json]
     audio: Stored[Json] | None
     front_end: ClapFrontEnd
@@ -123,6 +129,6 @@ def write_folder(parts: Parts, out: Path) -> int:
         layout.write_description(folder, parts.about)
         shutil.copytree(tokenizer, folder / "tokenizer")
         _compact(folder / "tokenizer" / "tokenizer.json")
-        layout.write_index(folder, kind)
+        layout.write_index(folder, kind, parts.vocoder.config)
         _copy_attribution(parts.where, folder)
     return sum(file.stat().st_size for file in out.glob("**/*") if file.is_file())

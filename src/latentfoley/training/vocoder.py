@@ -1,4 +1,4 @@
-"""Training of HiFi-GAN (Kong et al. 2020, §2.4).
+"""Training of the vocoder: HiFi-GAN (Kong et al. 2020, §2.4), or the spectral one.
 
     L_G = λ_mel · |X - X̂| + adversarial + 2 · feature matching + λ_stft · multi-resolution STFT
 
@@ -16,18 +16,18 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from latentfoley.checkpoints.layout import read_vae, read_vocoder
-from latentfoley.config import Config, MelConfig, VocoderConfig
+from latentfoley.config import AnyVocoderConfig, Config, MelConfig
 from latentfoley.data.recordings import crop, crops, generator
 from latentfoley.mel import log_mel
 from latentfoley.notation import LogMel, Waveform
 from latentfoley.spectral import mel_distance, stft_distance
+from latentfoley.spectral_vocoder import build_vocoder
 from latentfoley.training import discriminators as gan
 from latentfoley.training.checkpoint import start_from
 from latentfoley.training.descent import Descent, Part, mean_losses, remembered
 from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size, some
 from latentfoley.training.task import Task
 from latentfoley.vae import Vae
-from latentfoley.vocoder import Vocoder
 
 
 class VocoderRecipe(Config):
@@ -36,7 +36,7 @@ class VocoderRecipe(Config):
     run: RunRecipe
     data: DataRecipe
     mel: MelConfig = MelConfig()
-    model: VocoderConfig
+    model: AnyVocoderConfig
     # Frames in a training segment; 51 frames are the paper's 8192 samples.
     segment_frames: int = Field(default=52, ge=8)
     mel_weight: float = 45.0
@@ -64,7 +64,7 @@ class VocoderTask(Task):
         self.clips = recipe.data.clips("train", recipe.mel.sample_rate)
         self.held_out = recipe.data.clips("valid", recipe.mel.sample_rate)
         self.vae = _load_vae(recipe.vae, device)
-        self.vocoder = Vocoder(recipe.model)
+        self.vocoder = build_vocoder(recipe.model)
         if recipe.start is not None:
             folder = recipe.start / "vocoder"
             start_from(self.vocoder, read_vocoder(folder), folder)
