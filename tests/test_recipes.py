@@ -21,7 +21,7 @@ KINDS = {"clap": ClapRecipe, "vae": VaeRecipe, "vocoder": VocoderRecipe}
 VALUES = {
     str(path.relative_to(RECIPES)): tomllib.loads(path.read_text(encoding="utf-8"))
     for path in sorted(RECIPES.rglob("*.toml"))
-    if path.name != "captions.toml"
+    if path.name not in ("captions.toml", "kinds.toml")
 }
 
 TEXT = """
