@@ -1,6 +1,7 @@
 """Reading recordings, and the arithmetic on waveforms."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from latentfoley.audio import (
     Recording,
+    Resampler,
     fit_length,
     mix_down,
     normalise_peak,
@@ -20,7 +22,7 @@ from latentfoley.audio import (
     stream_audio,
     write_audio,
 )
-from latentfoley.errors import AudioFileError, InputError
+from latentfoley.errors import AudioFileError, InputError, RecordingWarning
 from signals import chirp, click, noise, tone
 
 RATES = [(44_100, 16_000), (48_000, 16_000), (22_050, 16_000), (192_000, 16_000), (16_000, 48_000)]
@@ -108,6 +110,16 @@ class TestResampling:
 
     def test_nothing_stays_nothing(self):
         assert resample(np.zeros(0, np.float32), 48_000, 16_000).shape == (0,)
+
+    @settings(max_examples=60, deadline=None)
+    @given(data=st.data(), rates=st.sampled_from([*RATES, (655_350, 16_000), (8_000, 48_000)]))
+    def test_in_blocks_it_gives_the_same_samples(self, data, rates):
+        waveform = noise(1.0)[: data.draw(st.integers(1, 16_000))]
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(waveform)), max_size=5)))
+        resampler = Resampler(*rates)
+        for block in np.split(waveform, cuts):
+            resampler.take(block)
+        np.testing.assert_array_equal(resampler.finish(), resample(waveform, *rates))
 
     @pytest.mark.parametrize("rates", [(0, 16_000), (16_000, 0), (-1, 16_000)])
     def test_refuses_rates_that_are_none(self, rates):
@@ -209,7 +221,7 @@ class TestReading:
     def test_there_are_no_seams_between_blocks(self, save, name, subtype, monkeypatch):
         path = save(noise(3.0), name, subtype=subtype)
         whole = soundfile.read(path, dtype="float32")[0]
-        monkeypatch.setattr("latentfoley.audio._BLOCK_SAMPLES", 1000)
+        monkeypatch.setattr("latentfoley.decoding._BLOCK_SAMPLES", 1000)
         np.testing.assert_allclose(read_audio(path).waveform, whole, atol=1e-6)
 
     def test_none_keeps_the_rate_of_the_file(self, save):
@@ -324,6 +336,27 @@ class TestLimitsAndLies:
         with pytest.raises(AudioFileError, match="NaN or infinite"):
             read_audio(save(np.array([0.0, 1e300]), subtype="DOUBLE"))
 
+    @pytest.mark.parametrize("magnitude", [1e29, -1e10, 3e38])
+    def test_samples_that_no_sound_has(self, save, magnitude):
+        samples = tone()
+        samples[8000] = magnitude
+        with pytest.raises(AudioFileError, match=r"no sound has: \S+ at 0\.5 s.*up to 2\.1e\+09"):
+            read_audio(save(samples))
+
+    @pytest.mark.parametrize("scale", [2**15, 2**31])
+    def test_integers_that_were_stored_as_float(self, save, scale):
+        path = save(scale * tone())
+        with pytest.warns(RecordingWarning, match="where full scale is 1: integers"):
+            waveform = read_audio(path).waveform
+        np.testing.assert_array_equal(waveform, scale * tone())
+
+    def test_channels_that_cancel_each_other(self, save):
+        with pytest.raises(AudioFileError, match=r"cancel each other: their peak is 0\.5"):
+            read_audio(save(np.stack([tone(), -tone()], axis=1)))
+
+    def test_quiet_noise_in_two_channels_is_silence(self, save):
+        read_audio(save(1e-4 * np.stack([tone(), -tone()], axis=1)))
+
     def test_no_samples(self, save):
         with pytest.raises(AudioFileError, match="holds no samples"):
             read_audio(save(np.zeros(0, np.float32)))
@@ -385,3 +418,24 @@ class TestWritingAndReadingBack:
         assert np.abs(once - chirp(amplitude=0.99)).max() <= step / 2 + 2**-25
         write_audio(path, once, 16_000, provenance=None, subtype=subtype)
         np.testing.assert_array_equal(read_audio(path).waveform, once)
+
+
+class TestMemory:
+    @pytest.mark.parametrize(("rate", "seconds", "channels"), [(655_350, 20, 1), (192_000, 10, 6)])
+    def test_it_grows_with_the_result_and_not_with_the_file(self, save, rate, seconds, channels):
+        silence = np.zeros((seconds * rate, channels), np.int16)
+        path = save(silence, "a.flac", rate, "PCM_16")
+        del silence
+        read_audio(path, duration_s=1.0)
+        tracemalloc.start()
+        recording = read_audio(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert recording.duration_s == seconds
+        assert peak < 16 * 2**20  # whole, the file takes 50 MB and more
+
+    def test_a_result_has_a_limit_in_samples(self, save, monkeypatch):
+        monkeypatch.setattr("latentfoley.audio._MAX_SAMPLES", 32_000)
+        path = save(tone(duration_s=40.0), subtype="PCM_16")
+        with pytest.raises(AudioFileError, match="allowed: 2 s"):
+            read_audio(path)

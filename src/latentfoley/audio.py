@@ -5,38 +5,35 @@ down to their mean, never cut to the first. Limits count decoded samples, becaus
 decode to a very large one and a header can say anything. Files are written to a temporary name
 beside the target and renamed, so that a file is either there and whole or not there.
 
-Reading path: files are opened by `containers.py` and encoded by `encoding.py`; `mel.py` comes next.
-It does not know about tensors, models, or what a provenance record holds (`provenance.py`).
+Reading path: files are opened by `containers/`, decoded by `decoding.py` and encoded by
+`encoding.py`; `mel.py` comes next. It does not know about tensors, models, or what a provenance
+record holds (`provenance.py`).
 """
 
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 from jaxtyping import Float, Float32, Shaped
 
-from latentfoley.containers import (
-    MAX_SAMPLE_RATE,
-    MIN_SAMPLE_RATE,
-    OpenRecording,
-    open_recording,
-)
+from latentfoley.containers import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, open_recording
+from latentfoley.decoding import choose_part, decode, too_long
 from latentfoley.encoding import encode_audio, safe_gain, write_atomically
-from latentfoley.errors import AudioFileError, InputError
+from latentfoley.errors import AudioFileError, InputError, RecordingWarning, quoted
 
 Samples = Float32[np.ndarray, "N"]
 AnySamples = Float[np.ndarray, "N"]
 
 SILENCE_PEAK = 1e-4  # -80 dBFS: below it AudioLDM's trainer takes a crop for silent
 
-_BLOCK_SAMPLES = 1 << 18
-# Encoders disagree on whether the frame with the length tag and the padding count as sound.
-_MP3_SLACK_SAMPLES = 2 * 1152
+_HEARD_PEAK = 1e-2  # what is louder is no silence, whatever its mean is
+_INTEGER_PEAK = 2.0**7  # 42 dB above full scale: no converter and no mix gets there
+_MAX_SAMPLES = 1 << 28  # 1 GiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +68,15 @@ def read_audio(
 ) -> Recording:
     """Decode a file, or a part of it, to mono at `sample_rate`.
 
+    It is decoded, mixed down and resampled a block at a time: memory grows with the result alone.
     Silence and a single sample are read as they are; `require_sound` is for those who mind.
 
     Args:
-        path: WAV or AIFF (PCM or float), FLAC, Ogg Vorbis, Opus or MP3, by its contents.
+        path: WAV or AIFF (PCM or float), FLAC, Ogg Vorbis, Opus or MP3, by its contents; with the
+            extra "media" also what FFmpeg reads: m4a, WMA, WebM, AMR, AU, CAF, W64, RF64 …
         sample_rate: of the result, in Hz; None keeps the file's own.
-        max_duration_s: the longest sound that is decoded, in seconds, > 0.
+        max_duration_s: the longest sound that is decoded, in seconds, > 0; the result never has
+            more than 2²⁸ samples, an hour at 74 kHz.
         start_s: where to begin, in seconds from the start, ≥ 0.
         duration_s: how much to read at most, in seconds, > 0; None means to the end.
 
@@ -86,17 +86,42 @@ def read_audio(
     Raises:
         InputError: a time or rate outside the ranges above.
         AudioFileError: no such file, not a recording, an unsupported codec, cut short or damaged,
-            longer than allowed, without samples in the asked part, or with NaN or infinite samples.
+            longer than allowed, without samples in the asked part, with samples that are NaN or
+            beyond ±2³¹, or with channels that cancel each other.
+
+    Warns:
+        RecordingWarning: something is wrong with the file, or its samples are far above full scale.
     """
     _require_request(sample_rate, max_duration_s, start_s, duration_s)
     with open_recording(path) as file:
-        start = round(start_s * file.samplerate)
-        n_samples = _count_to_decode(path, file, start, duration_s, max_duration_s)
-        waveform = _decode(path, file, start, n_samples)
-        _require_as_promised(path, file, len(waveform), n_samples, max_duration_s)
         rate, channels = file.samplerate, file.channels
-    target = rate if sample_rate is None else sample_rate
-    return Recording(resample(waveform, rate, target), target, rate, channels)
+        target = rate if sample_rate is None else sample_rate
+        part = choose_part(path, file, start_s, duration_s, max_duration_s)
+        resampler, levels = Resampler(rate, target), _Levels()
+        for block in decode(path, file, part):
+            resampler.require_room(path)
+            mono = mix_down(block)
+            levels.take(block, mono)
+            resampler.take(mono)
+    levels.require_sense(path)
+    return Recording(resampler.finish(), target, rate, channels)
+
+
+def stream_audio(
+    path: str | os.PathLike[str], *, max_duration_s: float = 3600.0
+) -> Iterator[tuple[int, Float32[np.ndarray, "N C"]]]:
+    """Yield (sample rate, block) of a file as it is, in memory that does not grow with its length.
+
+    Raises:
+        AudioFileError: as `read_audio`, where it comes to light: at the end if the file is short.
+    """
+    levels = _Levels()
+    with open_recording(path) as file:
+        part = choose_part(path, file, 0.0, None, max_duration_s)
+        for block in decode(path, file, part):
+            levels.take(block, mix_down(block))
+            yield file.samplerate, block
+    levels.require_sense(path)
 
 
 def _require_request(
@@ -113,127 +138,75 @@ def _require_request(
             raise InputError(f"{name} = {value}; allowed: more than 0 seconds")
 
 
-def _count_to_decode(
-    path: str | os.PathLike[str],
-    file: OpenRecording,
-    start: int,
-    duration_s: float | None,
-    max_duration_s: float,
-) -> int:
-    """Return how many samples per channel to ask the decoder for, at most one above the limit."""
-    if file.frames < 1:
-        raise AudioFileError(f"'{path}' holds no samples")
-    n_left: int = file.frames - start
-    if n_left < 1:
-        raise AudioFileError(
-            f"'{path}' holds nothing from {start / file.samplerate:g} s on; "
-            f"it is {file.frames / file.samplerate:g} s long"
+class _Levels:
+    """The loudest sample of any channel and of the mix-down, as blocks come by."""
+
+    def __init__(self) -> None:
+        self.of_channels = self.of_mix = 0.0
+
+    def take(self, block: Float32[np.ndarray, "N C"], mono: Samples) -> None:
+        self.of_channels = max(self.of_channels, float(np.abs(block).max()))
+        self.of_mix = max(self.of_mix, float(np.abs(mono).max()))
+
+    def require_sense(self, path: str | os.PathLike[str]) -> None:
+        """Refuse channels that leave nothing when they are mixed; warn of an integer scale."""
+        if self.of_mix <= SILENCE_PEAK and self.of_channels > _HEARD_PEAK:
+            raise AudioFileError(
+                f"the channels of {quoted(path)} cancel each other: their peak is "
+                f"{self.of_channels:.2g}, that of their mean {self.of_mix:.1g}. Leave one "
+                f"out, for example with: ffmpeg -i INPUT -af 'pan=mono|c0=c0' OUTPUT.wav"
+            )
+        if self.of_channels > _INTEGER_PEAK:
+            warnings.warn(
+                f"{quoted(path)} holds samples up to {self.of_channels:,.6g}, where full scale "
+                f"is 1: integers that were stored as float? Divide them by 2¹⁵ or 2³¹",
+                RecordingWarning,
+                stacklevel=3,
+            )
+
+
+class Resampler:
+    """Mono blocks in, one waveform at another rate out: the samples that `resample` gives."""
+
+    def __init__(self, source_rate: int, target_rate: int) -> None:
+        self._rates = source_rate, target_rate
+        self._soxr = (
+            soxr.ResampleStream(source_rate, target_rate, 1, dtype="float32", quality="HQ")
+            if source_rate != target_rate
+            else None
         )
-    n_asked = n_left if duration_s is None else max(1, round(duration_s * file.samplerate))
-    n_samples = min(n_left, n_asked)
-    n_limit = int(max_duration_s * file.samplerate)
-    if file.promises_length and n_samples > n_limit:
-        raise _too_long(path, n_samples / file.samplerate, max_duration_s)
-    return min(n_samples, n_limit + 1)
+        self._n_taken = 0
+        self._samples = bytearray()  # grows in place; joining arrays would take twice the memory
+
+    def take(self, mono: Samples, *, is_last: bool = False) -> None:
+        """Take the next samples."""
+        self._n_taken += len(mono)
+        resampled = mono if self._soxr is None else self._soxr.resample_chunk(mono, last=is_last)
+        self._samples += resampled.tobytes()
+
+    def require_room(self, path: str | os.PathLike[str]) -> None:
+        """Refuse to make a waveform that takes more memory than any sound needs."""
+        if len(self._samples) > 4 * _MAX_SAMPLES:
+            raise too_long(path, self._n_taken / self._rates[0], _MAX_SAMPLES / self._rates[1])
+
+    def finish(self) -> Samples:
+        """Return the whole waveform."""
+        self.take(np.zeros(0, np.float32), is_last=True)
+        n_bytes = 4 * _count_resampled(self._n_taken, *self._rates)
+        del self._samples[n_bytes:]
+        self._samples += bytes(n_bytes - len(self._samples))
+        return np.frombuffer(self._samples, np.float32)
 
 
-def stream_audio(
-    path: str | os.PathLike[str], *, max_duration_s: float = 3600.0
-) -> Iterator[tuple[int, Float32[np.ndarray, "N C"]]]:
-    """Yield (sample rate, block) of a file as it is, in memory that does not grow with its length.
-
-    Raises:
-        AudioFileError: as `read_audio`, where it comes to light: at the end if the file is short.
-    """
-    with open_recording(path) as file:
-        n_samples = _count_to_decode(path, file, 0, None, max_duration_s)
-        n_decoded = 0
-        for block in _blocks(path, file, 0, n_samples):
-            n_decoded += len(block)
-            yield file.samplerate, block
-        _require_as_promised(path, file, n_decoded, n_samples, max_duration_s)
+def _count_resampled(n_samples: int, source_rate: int, target_rate: int) -> int:
+    """Return round(N · target / source), halves rounded up, at least 1."""
+    return max(1, (2 * n_samples * target_rate + source_rate) // (2 * source_rate))
 
 
 def mix_down(block: Float32[np.ndarray, "N C"]) -> Samples:
     """Return the mean of the channels."""
     mono: Samples = block.mean(axis=1, dtype=np.float64).astype(np.float32)
     return mono
-
-
-def _decode(
-    path: str | os.PathLike[str], file: OpenRecording, start: int, n_samples: int
-) -> Samples:
-    """Decode up to `n_samples` in blocks; memory grows with what is there, not with promises."""
-    blocks = [mix_down(block) for block in _blocks(path, file, start, n_samples)]  # (N,) each
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-
-
-def _blocks(
-    path: str | os.PathLike[str], file: OpenRecording, start: int, n_samples: int
-) -> Iterator[Float32[np.ndarray, "N C"]]:
-    n_block = max(1, _BLOCK_SAMPLES // file.channels)
-    n_decoded = 0
-    try:
-        _skip(file, start)
-        while n_decoded < n_samples:
-            n_next = min(n_block, n_samples - n_decoded)
-            block = file.read(n_next, dtype="float32", always_2d=True)  # (N, channels)
-            if len(block) == 0:
-                break
-            _require_finite_block(path, block, start + n_decoded, file.samplerate)
-            n_decoded += len(block)
-            yield block
-    except soundfile.SoundFileError:
-        at_s = (start + n_decoded) / file.samplerate
-        raise AudioFileError(
-            f"'{path}' is damaged or cut short: it cannot be decoded beyond {at_s:.6g} s"
-        ) from None
-
-
-def _skip(file: OpenRecording, n_samples: int) -> None:
-    """Go forward; in an MP3 by decoding, because a frame needs the bits of those before it."""
-    if file.format != "MP3":
-        file.seek(n_samples)
-        return
-    for start in range(0, n_samples, _BLOCK_SAMPLES):
-        file.read(min(_BLOCK_SAMPLES, n_samples - start), dtype="float32")
-
-
-def _require_finite_block(
-    path: str | os.PathLike[str], block: Float32[np.ndarray, "N C"], start: int, sample_rate: int
-) -> None:
-    finite = np.isfinite(block).all(axis=1)  # (N,)
-    if not finite.all():
-        at_s = (start + int(finite.argmin())) / sample_rate
-        raise AudioFileError(f"'{path}' holds NaN or infinite samples, the first at {at_s:.6g} s")
-
-
-def _require_as_promised(
-    path: str | os.PathLike[str],
-    file: OpenRecording,
-    n_decoded: int,
-    n_expected: int,
-    max_duration_s: float,
-) -> None:
-    if n_decoded > int(max_duration_s * file.samplerate):
-        raise _too_long(path, n_decoded / file.samplerate, max_duration_s)
-    if n_decoded == 0:
-        raise AudioFileError(f"'{path}' holds no samples that can be decoded")
-    slack = _MP3_SLACK_SAMPLES if file.format == "MP3" else 0
-    if file.promises_length and n_decoded + slack < n_expected:
-        raise AudioFileError(
-            f"'{path}' is cut short or its header is wrong: {n_expected:,} samples are promised, "
-            f"{n_decoded:,} can be decoded. Copy or download it again."
-        )
-
-
-def _too_long(
-    path: str | os.PathLike[str], length_s: float, max_duration_s: float
-) -> AudioFileError:
-    return AudioFileError(
-        f"'{path}' holds {length_s:,.3f} s of sound or more; allowed: {max_duration_s:g} s. "
-        f"Ask for a part of it with a start and a duration."
-    )
 
 
 def require_sound(waveform: AnySamples, what: str, *, min_samples: int = 160) -> None:
@@ -284,10 +257,9 @@ def resample(waveform: AnySamples, source_rate: int, target_rate: int) -> Float3
     samples = np.asarray(waveform, dtype=np.float32)
     if source_rate == target_rate or len(samples) == 0:
         return samples
-    n_samples = (2 * len(samples) * target_rate + source_rate) // (2 * source_rate)
     resampled = soxr.resample(samples, source_rate, target_rate, quality="HQ")
     # soxr rounds halves in its own way and makes nothing of very short input.
-    return fit_length(resampled, max(1, n_samples))
+    return fit_length(resampled, _count_resampled(len(samples), source_rate, target_rate))
 
 
 def normalise_peak(waveform: AnySamples, peak: float = 0.5) -> Samples:
@@ -372,5 +344,7 @@ def write_audio(
     try:
         write_atomically(path, data)
     except OSError as error:
-        raise AudioFileError(f"'{path}' cannot be written: {error.strerror or error}") from None
+        raise AudioFileError(
+            f"{quoted(path)} cannot be written: {error.strerror or error}"
+        ) from None
     return safe_gain(waveform)

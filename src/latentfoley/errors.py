@@ -12,10 +12,13 @@
 A message says what happened, what was given, what is allowed and, for names, the nearest match.
 """
 
+import sys
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 
 class LatentFoleyError(Exception):
@@ -50,6 +53,28 @@ class TrainingError(LatentFoleyError):
     """A training run that cannot go on; its last good checkpoint is kept."""
 
 
+class RecordingWarning(UserWarning):
+    """A recording that is read, though something is wrong with it."""
+
+
+def show_warnings_plainly() -> None:
+    """From now on, print what is said of recordings as one line, without the place in the code."""
+    show = warnings.showwarning
+
+    def show_plainly(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if issubclass(category, RecordingWarning):
+            sys.stderr.write(f"warning: {message}\n")
+        else:
+            show(message, category, *where)
+
+    warnings.showwarning = show_plainly  # type: ignore[assignment]
+
+
+def quoted(name: object) -> str:
+    """Return a name as it stands in a message: printable, in quotation marks."""
+    return f"'{printable(str(name))}'"
+
+
 def printable(text: str) -> str:
     """Return a text with control characters and lone surrogates escaped.
 
@@ -80,8 +105,8 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 def nearest_files(path: Path) -> str:
     """Return the sentence that helps someone who mistyped a file's name; it begins with a space."""
     if not path.parent.is_dir():
-        return f" The folder '{path.parent}' does not exist."
+        return f" The folder {quoted(path.parent)} does not exist."
     # Comparing names is slow; a folder of a million clips must not stall an error message.
     names = [entry.name for entry in islice(path.parent.iterdir(), 2000)]
     close = get_close_matches(path.name, names, n=3)
-    return f" Nearest there: {', '.join(close)}." if close else ""
+    return f" Nearest there: {', '.join(map(printable, close))}." if close else ""

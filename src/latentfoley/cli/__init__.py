@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from latentfoley.cli import ablate, data, doctor, edit, evaluate, generate, info, models, train
-from latentfoley.errors import LatentFoleyError, UserError, printable
+from latentfoley.errors import LatentFoleyError, UserError, printable, show_warnings_plainly
 from latentfoley.version import __version__
 
 app = typer.Typer(
@@ -52,6 +52,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; exit with 2 for the user's mistakes, 1 for ours."""
+    show_warnings_plainly()
     try:
         app()
     except LatentFoleyError as error:

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from latentfoley.errors import InputError, TrainingError
+from latentfoley.errors import InputError, TrainingError, show_warnings_plainly
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -65,6 +65,7 @@ def ordered_map(
 
 def _prepare_process() -> None:
     """Leave Ctrl-C to the parent, and end with it even if it is killed."""
+    show_warnings_plainly()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

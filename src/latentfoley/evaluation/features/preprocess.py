@@ -105,5 +105,5 @@ def _sinc_taps(
 
 def _first_channel(path: Path, n_samples: int) -> Samples:
     with open_recording(path) as file:
-        samples = file.read(n_samples, dtype="float32", always_2d=True)[:, 0]
+        samples = file.read(n_samples)[:, 0]
     return np.ascontiguousarray(samples)

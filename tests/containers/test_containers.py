@@ -3,9 +3,7 @@
 import os
 import re
 
-import numpy as np
 import pytest
-import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,18 +21,6 @@ FORMATS = [
     ("a.ogg", "OPUS"),
     ("a.mp3", "MPEG_LAYER_III"),
 ]
-
-
-@pytest.fixture
-def save(tmp_path):
-    """Write samples with soundfile; return the path."""
-
-    def save(samples, name="in.wav", sample_rate=16_000, subtype=None, **kwargs):
-        path = tmp_path / name
-        soundfile.write(path, samples, sample_rate, subtype=subtype, **kwargs)
-        return path
-
-    return save
 
 
 def refusal(path):
@@ -78,12 +64,10 @@ class TestWhatIsNoRecording:
         "data",
         [
             b"hello world\n" * 100,
-            b"\0\0\0\x20ftypM4A " + bytes(1000),
-            b"\x1aE\xdf\xa3" + bytes(1000),
             b"RIFF\0\0\0\0AVI " + bytes(1000),
             b"\xff",
         ],
-        ids=["text", "m4a", "webm", "avi", "one byte"],
+        ids=["text", "avi", "one byte"],
     )
     def test_other_contents_whatever_the_name(self, tmp_path, data):
         for name in ("a.wav", "a.mp3", "a.vox"):
@@ -95,18 +79,16 @@ class TestWhatIsNoRecording:
         (tmp_path / "a").write_bytes(head + noise(0.1).tobytes())
         assert re.search("cannot be decoded|cut short", refusal(tmp_path / "a"))
 
-    def test_a_recording_named_raw(self, save, tmp_path):
+    def test_a_recording_named_raw_is_read_by_its_contents(self, save, tmp_path):
         path = save(tone()).rename(tmp_path / "a.raw")
-        assert "rename it to .wav" in refusal(path)
+        assert len(read_audio(path).waveform) == 16_000
 
-    @pytest.mark.parametrize(
-        ("name", "subtype"), [("a.wav", "ULAW"), ("a.wav", "IMA_ADPCM"), ("a.aiff", "DWVW_16")]
-    )
+    @pytest.mark.parametrize(("name", "subtype"), [("a.wav", "G721_32"), ("a.aiff", "DWVW_16")])
     def test_rare_codecs(self, save, name, subtype):
         message = refusal(save(tone(), name, subtype=subtype))
         assert f"codec {subtype}, which is not read here. Allowed: WAV" in message
 
-    @pytest.mark.parametrize("kind", ["AU", "CAF", "W64", "VOC", "IRCAM"])
+    @pytest.mark.parametrize("kind", ["VOC", "IRCAM"])
     def test_rare_containers(self, save, kind):
         assert "is not a recording that can be read" in refusal(save(tone(), format=kind))
 
@@ -195,34 +177,6 @@ class TestCutShort:
             read_audio(path)
 
 
-class TestMp3WithoutLengthTag:
-    @pytest.fixture
-    def untagged(self, tmp_path):
-        """Encode noise that swells and drop the first frame, which holds the length tag."""
-
-        def untagged(mode):
-            swelling = noise(5.0) * np.linspace(0, 1, 80_000)
-            path = tmp_path / "a.mp3"
-            soundfile.write(path, swelling, 16_000, bitrate_mode=mode, compression_level=0.5)
-            data = path.read_bytes()
-            path.write_bytes(data[data.index(data[:2], 4) :])
-            return path
-
-        return untagged
-
-    def test_of_constant_bit_rate_is_read(self, untagged):
-        n_samples = len(read_audio(untagged("CONSTANT")).waveform)
-        assert 0 <= n_samples - 80_000 < 3 * 1152  # what no tag says is padding sounds
-
-    def test_of_changing_bit_rate_is_refused_because_its_end_would_be_lost(self, untagged):
-        assert "-c copy" in refusal(untagged("VARIABLE"))
-
-    def test_behind_an_id3_tag(self, untagged):
-        path = untagged("VARIABLE")
-        path.write_bytes(b"ID3\x04\0\0\0\0\x02\0" + bytes(256) + path.read_bytes())
-        assert "-c copy" in refusal(path)
-
-
 class TestComments:
     @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
     def test_none(self, tmp_path, name):
@@ -245,6 +199,25 @@ class TestComments:
     def test_of_what_is_no_recording(self, tmp_path):
         with pytest.raises(AudioFileError, match="there is no file"):
             read_comment(tmp_path / "a.wav")
+
+
+class TestNames:
+    def test_control_characters_are_written_out(self, tmp_path):
+        path = tmp_path / "a\x1b[2J\r\n.wav"
+        path.write_bytes(b"no sound")
+        with pytest.raises(AudioFileError) as caught:
+            read_audio(path)
+        assert str(caught.value).isprintable()
+        assert r"a\x1b[2J\r\n.wav" in str(caught.value)
+
+    def test_of_the_nearest_file_too(self, tmp_path):
+        (tmp_path / "dog_bark\x07.wav").touch()
+        assert refusal(tmp_path / "dog_bark.wav").isprintable()
+
+    @pytest.mark.skipif(os.name == "nt", reason="names are text there")
+    def test_bytes_that_are_no_text(self, save, tmp_path):
+        path = save(tone()).rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+        assert len(read_audio(path).waveform) == 16_000
 
 
 def overwrite(path, position, new):
