@@ -6,7 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib import image
 
 from latentfoley.evaluation.ablation.recipe import AblationRecipe
 
@@ -29,6 +31,28 @@ def script(name):
 def keep():
     """The script that writes the pages' tables."""
     return script("keep")
+
+
+class TestPictures:
+    """The picture of a page: a panel per metric, lines where an axis has numbers, else dots."""
+
+    @pytest.fixture
+    def shape(self, tmp_path):
+        def shape(found):
+            script("plots").plot(found, tmp_path / "p.png")
+            pixels = image.imread(tmp_path / "p.png")
+            assert np.ptp(pixels[..., :3]) > 0.5
+            return pixels.shape
+
+        return shape
+
+    def test_a_panel_per_metric(self, shape):
+        found = record("guidance")
+        one, two = (shape(found | {"results": found["results"][:n]}) for n in (1, 2))
+        assert two[1] == pytest.approx(2 * one[1], abs=2)
+
+    def test_cells_without_numbers(self, shape):
+        assert shape(record("mixup"))
 
 
 @pytest.fixture(scope="module")

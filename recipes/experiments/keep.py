@@ -29,10 +29,13 @@ Record = dict[str, Any]
 
 
 def main(name: str) -> None:
+    from plots import plot  # beside this script
+
     record = kept(json.loads((FOUND / name / "results.json").read_text(encoding="utf-8")))
     (KEPT / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    picture = Image.open(FOUND / name / "plots.png").convert("RGB").quantize(_COLOURS)
-    picture.save(KEPT / f"{name}.png", optimize=True)
+    picture = KEPT / f"{name}.png"
+    plot(record, picture)
+    Image.open(picture).convert("RGB").quantize(_COLOURS).save(picture, optimize=True)
     page = KEPT / f"{name}.md"
     before, after = page.read_text(encoding="utf-8").split(BEGIN)
     after = after.split(END)[1]

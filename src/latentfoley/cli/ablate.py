@@ -39,4 +39,4 @@ def ablate(
         )
     report.write_all(ablation, out)
     Console().print(*report.tables(ablation))
-    typer.echo(f"written: {out}/results.json, table.md, plots.png and report.html")
+    typer.echo(f"written: {out}/results.json and report.html")

@@ -178,17 +178,17 @@ def _report(evaluation: "Evaluation", json_file: Path | None, html_file: Path | 
     from rich.markup import escape
 
     from latentfoley.evaluation import report
-    from latentfoley.evaluation.page import page
+    from latentfoley.webpage import write_page
 
     for warning in evaluation.warnings:
         Console(stderr=True, soft_wrap=True, highlight=False).print(
             f"[bold yellow]warning:[/] {escape(warning)}"
         )
     if html_file is not None:
-        report.write(html_file, page(evaluation))
+        write_page(html_file, report.page(evaluation))
     if json_file == Path("-"):
         typer.echo(report.to_json(evaluation), nl=False)
         return
     if json_file is not None:
-        report.write(json_file, report.to_json(evaluation))
+        write_page(json_file, report.to_json(evaluation))
     Console().print(report.table(evaluation))

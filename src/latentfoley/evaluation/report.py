@@ -1,20 +1,30 @@
-"""An evaluation as a table for the terminal and as one line per score."""
+"""An evaluation as a table for the terminal, as JSON, and as one HTML page."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from latentfoley.encoding import write_atomically
-from latentfoley.errors import InputError
+import numpy as np
+
+from latentfoley.config import MelConfig
+from latentfoley.encoding import encode_audio
 from latentfoley.evaluation.evaluate import Evaluation
-from latentfoley.evaluation.metrics.score import Score
+from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.metrics.score import Score, Values
 from latentfoley.evaluation.sections import Section
+from latentfoley.evaluation.sets.clips import Clip
+from latentfoley.webpage import render
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
+_SHOWN = 4  # best clips, and as many worst
+_BARS = 24
+_MAX_SHOWN_S = 30.0
+_RATE = 16_000
+ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 
 
 def table(evaluation: Evaluation) -> "Table":
@@ -29,7 +39,7 @@ def table(evaluation: Evaluation) -> "Table":
         out.add_row(f"[bold]{escape(section_name(section))}[/]")
         for score in section.scores:
             out.add_row(
-                escape(f"  {score.name} {_ARROWS[score.better]}"),
+                escape(f"  {score.name} {ARROWS[score.better]}"),
                 number(score.value),
                 interval(score),
                 str(score.n),
@@ -88,12 +98,6 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def caveats(evaluation: Evaluation) -> dict[str, str]:
-    """Return the caveat of every score, by its name."""
-    scores: list[Score] = [score for section in evaluation.sections for score in section.scores]
-    return {score.name: score.caveat for score in scores}
-
-
 def to_json(evaluation: Evaluation) -> str:
     """Return everything as JSON, with the version that computed it."""
     from latentfoley.version import __version__
@@ -102,13 +106,75 @@ def to_json(evaluation: Evaluation) -> str:
     return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
-def write(path: Path, text: str) -> None:
-    """Write a report whole or not at all.
+def page(evaluation: Evaluation) -> str:
+    """Return the report as HTML; the clips that it plays are read again."""
+    return render(
+        "evaluation.html",
+        title=headline(evaluation),
+        inputs=origins(evaluation),
+        warnings=evaluation.warnings,
+        sections=[
+            {
+                "name": section_name(section),
+                "details": section_details(section),
+                "rows": [_page_row(score) for score in section.scores],
+            }
+            for section in evaluation.sections
+        ],
+        ranked=_ranked(evaluation),
+    )
 
-    Raises:
-        InputError: the place cannot be written to.
-    """
-    try:
-        write_atomically(path, text.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be written: {error.strerror or error}") from None
+
+def _page_row(score: Score) -> dict[str, Any]:
+    varies = score.per_clip is not None and np.ptp(score.per_clip) > 0
+    return {
+        "score": score,
+        "value": number(score.value),
+        "interval": interval(score),
+        "bars": histogram(score.per_clip) if varies and score.per_clip is not None else None,
+    }
+
+
+def histogram(values: Values) -> dict[str, Any]:
+    """Return the heights of bars, relative to the highest, and the ends of the values in words."""
+    counts, edges = np.histogram(values, bins=_BARS)
+    heights = (counts / counts.max()).tolist()
+    return {"heights": heights, "low": number(edges[0]), "high": number(edges[-1])}
+
+
+def _ranked(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
+    """Return the best and the worst clips, ready to be shown."""
+    score = _ranking(evaluation)
+    if score is None or score.per_clip is None:
+        return {}
+    order = np.argsort(score.per_clip if score.better == "lower" else -score.per_clip)
+    n_shown = min(_SHOWN, len(order) // 2)
+    chosen = {"Best": order[:n_shown], "Worst": order[::-1][:n_shown]}
+    return {
+        f"{name} by {score.name}": [
+            _card(evaluation.clips[k], f"{score.name} {number(score.per_clip[k])}") for k in places
+        ]
+        for name, places in chosen.items()
+    }
+
+
+def _ranking(evaluation: Evaluation) -> Score | None:
+    """Return the score that clips are ranked by: how well they fit their caption, else the set."""
+    scores = {score.name: score for part in evaluation.sections for score in part.scores}
+    found = (scores.get(name) for name in ("CLAP score", "FD per clip", "FAD per clip"))
+    return next((score for score in found if score), None)
+
+
+def _card(clip: Clip, value: str) -> dict[str, Any]:
+    waveform = Reading(sample_rate=_RATE).read(clip.path)[: round(_MAX_SHOWN_S * _RATE)]
+    wav = encode_audio(waveform, _RATE, suffix=".wav", provenance=None)
+    return {"clip": clip, "value": value, "wav": wav, "png": _picture(clip, waveform)}
+
+
+def _picture(clip: Clip, waveform: np.ndarray) -> bytes:
+    from latentfoley.pictures import plot_clips
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.png"
+        plot_clips(path, [waveform], [clip.key], MelConfig())
+        return path.read_bytes()

@@ -1,34 +1,46 @@
-"""An ablation as tables for the terminal and in Markdown, as JSON, and as files in a folder."""
+"""An ablation as tables for the terminal, as JSON, and as one HTML page."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentfoley.encoding import write_atomically
 from latentfoley.evaluation.ablation.results import Ablation, CellValue, Difference, Result
-from latentfoley.evaluation.report import number, write
+from latentfoley.evaluation.report import ARROWS, number
+from latentfoley.webpage import render, write_page
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 Row = list[str]
 
 
 def write_all(ablation: Ablation, folder: Path) -> None:
-    """Write `results.json`, `table.md`, `plots.png` and `report.html`.
+    """Write `results.json` and `report.html`.
 
     Raises:
         InputError: the folder cannot be written to.
     """
-    from latentfoley.evaluation.ablation.page import page
-    from latentfoley.evaluation.ablation.plots import plot
+    write_page(folder / "results.json", json.dumps(ablation.to_record(), indent=1) + "\n")
+    write_page(folder / "report.html", page(ablation, folder))
 
-    picture = plot(ablation)
-    write(folder / "results.json", json.dumps(ablation.to_record(), indent=1) + "\n")
-    write(folder / "table.md", markdown(ablation))
-    write_atomically(folder / "plots.png", picture)
-    write(folder / "report.html", page(ablation, picture, folder))
+
+def page(ablation: Ablation, folder: Path) -> str:
+    """Return the report as HTML; the clips of a few prompts, in `folder`, become part of it."""
+    return render(
+        "ablation.html",
+        title=f"Ablation: {' · '.join(cell.label for cell in ablation.cells)}",
+        summary=summary(ablation),
+        warnings=ablation.warnings,
+        results=[
+            {"heading": heading(one), "cells": value_rows(one), "comparisons": test_rows(one)}
+            for one in ablation.results
+        ],
+        prompts=[prompt for prompt, _ in ablation.samples],
+        clips={
+            cell.label: [(folder / files[k]).read_bytes() for _, files in ablation.samples]
+            for k, cell in enumerate(ablation.cells)
+        },
+    )
 
 
 def tables(ablation: Ablation) -> list["Table"]:
@@ -51,14 +63,6 @@ def _on_terminal(title: str, rows: list[Row]) -> "Table":
     return table
 
 
-def markdown(ablation: Ablation) -> str:
-    """Return the values and the comparisons of every metric."""
-    parts = [f"{summary(ablation)}\n"]
-    for result in ablation.results:
-        parts += [f"## {heading(result)}\n", _table(value_rows(result)), _table(test_rows(result))]
-    return "\n".join(parts)
-
-
 def summary(ablation: Ablation) -> str:
     """Return how much was compared, and how to read it."""
     recipe = ablation.origin["recipe"]
@@ -74,7 +78,7 @@ def summary(ablation: Ablation) -> str:
 def heading(result: Result) -> str:
     """Return the metric, who listened, its unit and which way is good."""
     unit = f" ({result.unit})" if result.unit else ""
-    return f"{result.title}{unit} {_ARROWS[result.better]}".rstrip()
+    return f"{result.title}{unit} {ARROWS[result.better]}".rstrip()
 
 
 def value_rows(result: Result) -> list[Row]:
@@ -118,8 +122,3 @@ def _value(value: CellValue) -> str:
 
 def _interval(interval: tuple[float, float] | None) -> str:
     return " … ".join(number(end) for end in interval) if interval else "too few prompts"
-
-
-def _table(rows: list[Row]) -> str:
-    head, *body = (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
-    return "\n".join([head, "|" + " --- |" * len(rows[0]), *body, ""])
