@@ -110,3 +110,7 @@ def nearest_files(path: Path) -> str:
     names = [entry.name for entry in islice(path.parent.iterdir(), 2000)]
     close = get_close_matches(path.name, names, n=3)
     return f" Nearest there: {', '.join(map(printable, close))}." if close else ""
+
+
+class TrainingWarning(UserWarning):
+    """Something about a training run that the user should know, and that does not stop it."""

@@ -61,11 +61,27 @@ class TestVae:
     def test_it_says_where_the_component_is(self, vae, tmp_path):
         end = vae()
         assert (end.code, end.err) == (0, "")
-        assert end.out.splitlines()[-1] == "run/model"
+        assert end.out == "run/model\n"
         assert sorted(file.name for file in (tmp_path / "run" / "model" / "vae").iterdir()) == [
             "config.json",
             "diffusion_pytorch_model.safetensors",
         ]
+
+    def test_the_bar_is_drawn_on_stderr(self, vae, monkeypatch):
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        end = vae()
+        assert end.out == "run/model\n"
+        assert "run" in end.err
+
+    def test_a_run_resumes_under_another_name_of_its_folder(self, vae, run, monkeypatch, tmp_path):
+        assert vae().code == 0
+        steps = []
+        step = VaeTask.step
+        monkeypatch.setattr(VaeTask, "step", lambda task, n: [steps.append(n), step(task, n)][1])
+        longer = ("--device", "cpu", "--set", "run.steps=3", "--set", f"run.folder={tmp_path}/run")
+        assert run("train", "vae", "vae.toml", *longer).code == 0
+        assert steps == [2]
 
     def test_a_stop_says_how_to_go_on_and_it_does(self, vae, monkeypatch, tmp_path):
         step = VaeTask.step

@@ -10,7 +10,7 @@ from signals import chirp, noise, tone
 CLIPS = [
     Clip(tone(), ("a tone", "a beep"), ("tone",), "tone.wav"),
     Clip(chirp(), ("a chirp",), ("chirp",), "chirp.wav"),
-    Clip(noise(), (), (), "noise.wav"),
+    Clip(noise(), ("noise",), (), "noise.wav"),
 ]
 
 
@@ -59,7 +59,7 @@ def test_without_mixing_there_is_one_recording():
         example = draw(seed, 0.0)
         assert example.waveform.shape == (1600,)
         (clip,) = [clip for clip in CLIPS if example.labels <= {*clip.labels, clip.path}]
-        assert example.caption in (clip.captions or ("",))
+        assert example.caption in clip.captions
 
 
 def test_a_mix_joins_captions_and_labels():

@@ -229,6 +229,17 @@ class TestStale:
         with pytest.raises(InputError, match=f"with other settings: {part} was "):
             encode(shards, latents, model=model, duration_s=WINDOW_S, device="cpu")
 
+    def test_one_place_has_many_names(self, latents, shards, micro_model_folder, monkeypatch):
+        monkeypatch.chdir(shards.parent)
+        before = contents(latents)
+        for name in (Path(shards.name), Path(shards.name) / ".." / shards.name):
+            encode(name, latents, model=str(micro_model_folder), duration_s=WINDOW_S, device="cpu")
+        encode(shards, latents, model=str(micro_model_folder), duration_s=WINDOW_S, device="cpu")
+        after = contents(latents)
+        assert {n: b for n, b in after.items() if n != "cache.json"} == {
+            n: b for n, b in before.items() if n != "cache.json"
+        }
+
     @pytest.mark.parametrize(
         ("file", "prefix"), [(VAE, "decoder"), (VAE, "post_quant_conv"), (UNET, "conv_in")]
     )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,14 @@ def test_what_was_left_out_is_listed(unbroken):
     (skipped,) = lines(unbroken / "skipped.jsonl")
     assert skipped["path"] == "broken.wav"
     assert "is not a recording" in skipped["reason"]
+
+
+def test_one_place_has_many_names(folder, unbroken, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    before = {path: path.stat().st_mtime_ns for path in unbroken.glob("*.tar")}
+    for name in (Path(folder.name), Path("..") / folder.parent.name / folder.name, folder):
+        prepare(name, unbroken, workers=1, recordings_per_shard=PER_SHARD)
+    assert {path: path.stat().st_mtime_ns for path in unbroken.glob("*.tar")} == before
 
 
 def test_it_does_not_depend_on_the_processes(folder, unbroken, tmp_path):

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from latentfoley.errors import TrainingError
+from latentfoley.errors import TrainingError, TrainingWarning
 from latentfoley.training.checkpoint import (
     FOLDER,
-    DamagedCheckpointWarning,
     load_checkpoint,
     load_step,
     save_checkpoint,
@@ -118,12 +117,10 @@ class TestDamage:
             save(tmp_path, step)
         newest = saved(tmp_path)[0]
         newest.write_bytes(newest.read_bytes()[:kept])
-        with pytest.warns(
-            DamagedCheckpointWarning, match=r"0000003.pt cannot be read .*the one be"
-        ):
+        with pytest.warns(TrainingWarning, match=r"0000003.pt cannot be read .*the one be"):
             assert load_checkpoint(tmp_path)["step"] == 2
 
-    @pytest.mark.filterwarnings("ignore::latentfoley.training.checkpoint.DamagedCheckpointWarning")
+    @pytest.mark.filterwarnings("ignore::latentfoley.errors.TrainingWarning")
     def test_none_can_be_read(self, tmp_path):
         for step in (1, 2):
             save(tmp_path, step)
@@ -133,7 +130,7 @@ class TestDamage:
             load_checkpoint(tmp_path)
 
     @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-    @pytest.mark.filterwarnings("ignore::latentfoley.training.checkpoint.DamagedCheckpointWarning")
+    @pytest.mark.filterwarnings("ignore::latentfoley.errors.TrainingWarning")
     def test_no_code_is_run(self, tmp_path):
         save(tmp_path, 1)
         with saved(tmp_path)[0].open("wb") as file:

@@ -11,7 +11,7 @@ import micro
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.data.augment import Example
 from latentfoley.data.manifest import read_manifest, write_manifest
-from latentfoley.errors import RecipeError
+from latentfoley.errors import RecipeError, TrainingWarning
 from latentfoley.training.clap import ClapRecipe, ClapTask, Logits, _blank
 from latentfoley.training.loop import train
 from signals import noise
@@ -160,7 +160,8 @@ class TestTraining:
     def test_it_resumes_bit_for_bit(self, recipe):
         assert_same_weights(*unbroken_and_resumed(make, recipe))
 
-    def test_half_precision_is_finite(self, recipe):
+    def test_half_precision_is_finite(self, recipe, monkeypatch):
+        monkeypatch.setattr("latentfoley.training.descent.has_bf16", lambda device: True)
         losses = make(recipe(run={"precision": "bf16"})).step(0)
         assert all(math.isfinite(value) for value in losses.values())
 
@@ -169,6 +170,36 @@ class TestTraining:
         write_manifest(tmp_path / "m.jsonl", entries)
         task = make(recipe(manifest=tmp_path / "m.jsonl", run={"steps": 1}))
         train(task, task.recipe.run)  # with its preview, which has nothing to tell
+
+
+class TestCaptions:
+    @pytest.fixture
+    def without(self, recordings, tmp_path):
+        """Return a function that writes the manifest without the captions of some recordings."""
+
+        def without(*names):
+            entries = [
+                e.model_copy(update={"captions": ()}) if e.labels[0] in names else e
+                for e in read_manifest(recordings)
+            ]
+            write_manifest(tmp_path / "m.jsonl", entries)
+            return tmp_path / "m.jsonl"
+
+        return without
+
+    def test_a_recording_without_captions_is_left_out_and_that_is_said(self, recipe, without):
+        manifest = without("chirp")
+        with pytest.warns(TrainingWarning, match="1 of 3 recordings in .* have no caption and are"):
+            task = make(recipe(manifest=manifest))
+        assert {clip.path for clip in task.clips} == {"tone.wav", "noise.wav"}
+        for step in range(5):
+            task.step(step)
+        assert "" not in task.sentences
+        assert all(caption.strip(", ") == caption for caption in task.sentences)
+
+    def test_without_any_captions_there_is_nothing_to_learn(self, recipe, without):
+        with pytest.raises(RecipeError, match=r"none of the 3 recordings in .*has a caption"):
+            make(recipe(manifest=without("tone", "chirp", "noise")))
 
 
 class TestFiles:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from latentfoley.errors import RecipeError, TrainingError
-from latentfoley.training.descent import Descent, autocast, mean_losses, remembered
+from latentfoley.errors import RecipeError, TrainingError, TrainingWarning
+from latentfoley.training.descent import Descent, mean_losses, remembered
 from lines import line_recipe
 
 CPU = torch.device("cpu")
@@ -76,7 +76,8 @@ class TestClipping:
 class TestNotFinite:
     @pytest.mark.parametrize("precision", ["fp32", "bf16"])
     @pytest.mark.parametrize("value", [math.nan, math.inf])
-    def test_the_weights_stay_as_they_were(self, precision, value):
+    def test_the_weights_stay_as_they_were(self, precision, value, monkeypatch):
+        monkeypatch.setattr("latentfoley.training.descent.has_bf16", lambda device: True)
         weight = nn.Parameter(torch.tensor(2.0))
         down, optimizer = descent(precision=precision), torch.optim.SGD([weight], lr=1.0)
         with pytest.raises(TrainingError, match=r"the gradient's norm became .*is good. Lower"):
@@ -100,9 +101,17 @@ class TestPrecision:
         ("precision", "dtype"),
         [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
     )
-    def test_it_is_that_of_the_recipe(self, precision, dtype):
-        with autocast(line_recipe("run", precision=precision), CPU):
+    def test_it_is_that_of_the_recipe(self, precision, dtype, monkeypatch):
+        monkeypatch.setattr("latentfoley.training.descent.has_bf16", lambda device: True)
+        with descent(precision=precision).autocast():
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+    def test_bf16_that_would_be_emulated_is_fp32_and_that_is_said(self, monkeypatch):
+        monkeypatch.setattr("latentfoley.training.descent.has_bf16", lambda device: False)
+        with pytest.warns(TrainingWarning, match=r"run\.precision is bf16.*in fp32"):
+            down = descent(precision="bf16")
+        with down.autocast():
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
     def test_in_fp16_small_gradients_survive(self):
         """A gradient of 1e-8 is nothing in fp16; scaled up and down again it is there."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from latentfoley.cli.options import Debug
+from latentfoley.cli.output import progress_bar
 
 app = typer.Typer(help="Train the parts of a model from TOML recipes.", no_args_is_help=True)
 
@@ -119,8 +120,10 @@ def _run(
 
     recipe = read_recipe(path, recipe_kind, values or ())
     with joined(choose_device(device)) as own, _plain_warnings():
-        finished = train(first_alone(lambda: task_kind(recipe, own)), recipe.run)
         first = rank() == 0
+        task = first_alone(lambda: task_kind(recipe, own))
+        with progress_bar(quiet=not first, name=recipe.run.folder.name) as progress:
+            finished = train(task, recipe.run, progress=progress)
     if not finished:
         if first:
             said = f"stopped, and saved in {recipe.run.folder}; the same command goes on"
@@ -133,14 +136,14 @@ def _run(
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
     """Show the trainer's own warnings as one line, without the place in the code."""
-    from latentfoley.training.checkpoint import DamagedCheckpointWarning
+    from latentfoley.errors import TrainingWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", DamagedCheckpointWarning)
+        warnings.simplefilter("always", TrainingWarning)
         show = warnings.showwarning
 
         def show_plainly(message: Warning | str, category: type[Warning], *where: Any) -> None:
-            if category is DamagedCheckpointWarning:
+            if category is TrainingWarning:
                 typer.echo(f"warning: {message}", err=True)
             else:
                 show(message, category, *where)

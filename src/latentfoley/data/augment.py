@@ -42,8 +42,8 @@ def draw_example(
 ) -> Example:
     """Return a random crop of a random recording, sometimes mixed with another one's.
 
-    The caption of a mix joins the two ("rain with a dog barking"). A recording without labels
-    answers to its own name only.
+    Every recording needs a caption. That of a mix joins the two ("rain with a dog barking"). A
+    recording without labels answers to its own name only.
     """
     first = _single(clips, n_samples, rng)
     if rng.random() >= mix_probability:
@@ -56,7 +56,7 @@ def draw_example(
 
 def _single(clips: list[Clip], n_samples: int, rng: np.random.Generator) -> Example:
     clip = clips[int(rng.integers(len(clips)))]
-    caption = clip.captions[int(rng.integers(len(clip.captions)))] if clip.captions else ""
+    caption = clip.captions[int(rng.integers(len(clip.captions)))]
     return Example(
         crop(clip.waveform, n_samples, rng), caption, frozenset(clip.labels or [clip.path])
     )

@@ -108,7 +108,8 @@ def _hash_inputs(task: Task) -> str:
         (found.path, *_state(Path(task.settings.folder, found.path)), facts.model_dump())
         for found, facts in task.recordings
     ]
-    text = json.dumps([task.first, task.settings.model_dump(), recordings])
+    settings = task.settings.model_dump(exclude={"folder"})
+    text = json.dumps([task.first, settings, recordings])
     return sha256(text.encode()).hexdigest()
 
 

@@ -27,6 +27,7 @@ from latentfoley.errors import InputError, RecipeError
 
 MARKER = "dataset.json"
 _SHOWN = 3
+_PLACES = ("folder", "shards")  # the settings that name one
 
 
 def prepare(
@@ -99,13 +100,20 @@ def _require_same(path: Path, description: Config) -> None:
     except (ValueError, LookupError, TypeError):
         raise InputError(f"'{path}' is damaged; give a new or an empty folder") from None
     now = description.model_dump(mode="json")["settings"]
-    other = [name for name in now if before.get(name) != now[name]]
+    other = [name for name in now if not _is_same(name, before.get(name), now[name])]
     if other:
         told = "; ".join(f"{name} was {before.get(name)}, now {now[name]}" for name in other)
         raise InputError(
             f"'{path.parent}' was begun with other settings: {told}. "
             f"Give another folder, or the same settings to go on"
         )
+
+
+def _is_same(name: str, before: Any, now: Any) -> bool:
+    """Return whether a setting is as before; a place may be named in several ways."""
+    if name in _PLACES and before is not None:
+        return Path(before).resolve() == Path(now).resolve()
+    return bool(before == now)
 
 
 def _tasks(folder: Path, out: Path, catalogue: Catalogue, settings: Settings) -> Iterator[Task]:

@@ -14,16 +14,12 @@ import torch
 from torch import nn
 
 from latentfoley.checkpoints.tensors import require_keys
-from latentfoley.errors import TrainingError
+from latentfoley.errors import TrainingError, TrainingWarning
 
 FOLDER = "checkpoints"
 _OLD_FILE = "checkpoint.pt"  # the only one of a run that an early version began
 
 State = dict[str, Any]
-
-
-class DamagedCheckpointWarning(UserWarning):
-    """A checkpoint cannot be read, and an older one is taken."""
 
 
 def save_checkpoint(folder: Path, state: State, *, keep: int, best_step: int | None = None) -> None:
@@ -58,7 +54,7 @@ def load_checkpoint(folder: Path) -> State | None:
     """Return the newest state that can be read, or None where nothing was saved.
 
     Warns:
-        DamagedCheckpointWarning: of every newer one that cannot.
+        TrainingWarning: of every newer one that cannot.
 
     Raises:
         TrainingError: there are some, and none can be read.
@@ -68,7 +64,7 @@ def load_checkpoint(folder: Path) -> State | None:
         try:
             return _read(path)
         except TrainingError as error:
-            warnings.warn(f"{error}; going on from the one before", DamagedCheckpointWarning, 2)
+            warnings.warn(f"{error}; going on from the one before", TrainingWarning, 2)
     if paths:
         raise TrainingError(
             f"no checkpoint in {folder} can be read, of {len(paths)}; remove them to start anew"

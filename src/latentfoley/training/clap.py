@@ -12,6 +12,7 @@ caption; its pooler and projection are trained, with noise on the vector so that
 """
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from latentfoley.clap import AudioTower, TextTower, audio_features, cut_windows
 from latentfoley.config import ClapFrontEnd, Config
 from latentfoley.data.augment import Example, draw_example
 from latentfoley.data.recordings import Clip, generator
-from latentfoley.errors import RecipeError
+from latentfoley.errors import RecipeError, TrainingWarning
 from latentfoley.notation import Embedding
 from latentfoley.training import parallel
 from latentfoley.training.checkpoint import start_from
@@ -105,7 +106,7 @@ class ClapTask(Task):
                 f"taken in parts; got {recipe.run.accumulate}, allowed: 1, or more processes"
             )
         self.descent = Descent(recipe.run, device)
-        self.clips = recipe.data.clips("train", recipe.front_end.sample_rate)
+        self.clips = _captioned(recipe)
         self.held_out = recipe.data.clips("valid", recipe.front_end.sample_rate)
         model, tokenizer = from_minilm(recipe.embedding_dim)
         self.text = TextTower(model.to(device), tokenizer)
@@ -282,6 +283,33 @@ class ClapTask(Task):
         self.text.tokenizer.save_pretrained(folder / "tokenizer")
         self.audio.model.save_pretrained(folder / "audio_encoder")  # type: ignore[operator]
         write_front_end(folder / "feature_extractor", self.recipe.front_end)
+
+
+def _captioned(recipe: ClapRecipe) -> list[Clip]:
+    """Return the training recordings that have a caption.
+
+    Warns:
+        TrainingWarning: some have none, and are left out.
+
+    Raises:
+        RecipeError: none of them has one.
+    """
+    clips = recipe.data.clips("train", recipe.front_end.sample_rate)
+    captioned = [clip for clip in clips if clip.captions]
+    n_without, manifest = len(clips) - len(captioned), recipe.data.manifest
+    if not captioned:
+        raise RecipeError(
+            f"none of the {len(clips)} recordings in {manifest} to train on has a caption; CLAP "
+            "learns from pairs of a sound and a caption"
+        )
+    if n_without and parallel.rank() == 0:
+        warnings.warn(
+            f"{n_without} of {len(clips)} recordings in {manifest} have no caption and are left "
+            "out: CLAP learns from pairs of a sound and a caption",
+            TrainingWarning,
+            2,
+        )
+    return captioned
 
 
 def _blank(features: Tensor, stripes: Tensor) -> Tensor:

@@ -4,14 +4,15 @@ A global batch of B clips is cut into P·M equal parts for P processes and `accu
 is a mean over clips, so the mean of the parts' gradients is the gradient of the whole.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from latentfoley.devices import DTYPES
-from latentfoley.errors import RecipeError, TrainingError
+from latentfoley.devices import DTYPES, Dtype, has_bf16
+from latentfoley.errors import RecipeError, TrainingError, TrainingWarning
 from latentfoley.training import parallel
 from latentfoley.training.recipe import RunRecipe
 
@@ -28,6 +29,7 @@ class Descent:
 
     def __init__(self, run: RunRecipe, device: torch.device) -> None:
         self.run, self.device = run, device
+        self.precision = _choose_precision(run, device)
         self.n_parts = run.accumulate * parallel.n_processes()
         if run.batch_size % self.n_parts:
             raise RecipeError(
@@ -39,7 +41,9 @@ class Descent:
 
     def autocast(self) -> torch.autocast:
         """Return the context of a forward pass."""
-        return autocast(self.run, self.device)
+        half = self.precision != "fp32"
+        dtype = DTYPES[self.precision] if half else None
+        return torch.autocast(self.device.type, dtype, enabled=half)
 
     def parts(self, *batch: Tensor) -> list[Part]:
         """Return this process's rows of a global batch, part by part, on the device."""
@@ -75,10 +79,18 @@ class Descent:
             raise TrainingError(not_finite("the gradient's norm", float(norm), self.run))
 
 
-def autocast(run: RunRecipe, device: torch.device) -> torch.autocast:
-    """Return the context of the forward pass in the recipe's precision."""
-    half = run.precision != "fp32"
-    return torch.autocast(device.type, DTYPES[run.precision] if half else None, enabled=half)
+def _choose_precision(run: RunRecipe, device: torch.device) -> Dtype:
+    """Return the precision of the recipe, or fp32 where bf16 would be emulated."""
+    if run.precision != "bf16" or has_bf16(device):
+        return run.precision
+    if parallel.rank() == 0:
+        warnings.warn(
+            f"run.precision is bf16, which this {device.type} only emulates, many times slower: "
+            "training in fp32",
+            TrainingWarning,
+            2,
+        )
+    return "fp32"
 
 
 def not_finite(what: str, value: float, run: RunRecipe) -> str:

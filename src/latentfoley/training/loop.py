@@ -11,8 +11,6 @@ import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from latentfoley.errors import TrainingError
 from latentfoley.training import parallel
 from latentfoley.training.descent import not_finite
@@ -22,8 +20,18 @@ from latentfoley.training.session import Session
 from latentfoley.training.task import Task
 
 
-def train(task: Task, recipe: RunRecipe) -> bool:
+def train(
+    task: Task,
+    recipe: RunRecipe,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> bool:
     """Run `task` from its last checkpoint to `recipe.steps`, then export it to `folder/model`.
+
+    Args:
+        task: what is trained.
+        recipe: of the run.
+        progress: called with (steps done, steps in all).
 
     Returns:
         Whether it got there; False where it was stopped by a signal.
@@ -36,15 +44,14 @@ def train(task: Task, recipe: RunRecipe) -> bool:
     session = Session(task)
     parallel.require_same("the step to go on from", session.first_step)
     prepare(task, recipe)
-    with _explained(recipe), _opened(session), _stop_requested() as stopped, _progress() as bar:
-        shown = bar.add_task(recipe.folder.name, total=recipe.steps, completed=session.first_step)
+    with _explained(recipe), _opened(session), _stop_requested() as stopped:
         for step in range(session.first_step, recipe.steps):
             rate = _set_learning_rates(task, recipe, step)
             heard = task.step(step) | {"stopping": float(stopped())}
             losses = parallel.mean_of(heard) | {"learning_rate": rate}
             stopping = losses.pop("stopping") > 0
             _require_finite(losses, step, recipe)
-            bar.update(shown, completed=step + 1)
+            progress(step + 1, recipe.steps)
             if stopping or session.is_due(step + 1):
                 parallel.on_first(partial(session.after, step + 1, losses, stopping=stopping))
             if stopping:
@@ -109,8 +116,3 @@ def _stop_requested() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeRemainingColumn(), disable=parallel.rank() > 0)
