@@ -13,7 +13,9 @@ from hypothesis.extra.numpy import arrays
 from latentfoley.audio import (
     Recording,
     Resampler,
+    count_clipped,
     fit_length,
+    is_silent,
     mix_down,
     normalise_peak,
     read_audio,
@@ -439,3 +441,20 @@ class TestMemory:
         path = save(tone(duration_s=40.0), subtype="PCM_16")
         with pytest.raises(AudioFileError, match="allowed: 2 s"):
             read_audio(path)
+
+
+@pytest.mark.parametrize(("peak", "silent"), [(0.0, True), (1e-4, True), (1.1e-4, False)])
+def test_silence_is_nothing_above_80_db_below_full_scale(peak, silent):
+    waveform = np.zeros((50, 2))
+    waveform[7, 1] = -peak
+    assert is_silent(waveform) == silent
+    assert is_silent(waveform[:0])
+
+
+@given(runs=st.lists(st.integers(0, 6), max_size=6))
+def test_clipped_samples_stand_three_or_more_in_a_row(runs):
+    """A run of k at full scale counts k if k is 3 or more, and never without a gap from others."""
+    waveform = np.concatenate([np.array([0.5] + k * [0.999]) for k in runs] + [np.zeros(1)])
+    expected = sum(k for k in runs if k >= 3)
+    assert count_clipped(waveform) == expected
+    assert count_clipped(np.stack([waveform, -waveform], axis=1)) == 2 * expected

@@ -30,6 +30,8 @@ Samples = Float32[np.ndarray, "N"]
 AnySamples = Float[np.ndarray, "N"]
 
 SILENCE_PEAK = 1e-4  # -80 dBFS: below it AudioLDM's trainer takes a crop for silent
+CLIPPING_LEVEL = 0.999
+CLIPPED_RUN = 3  # samples in a row: a converter leaves them, where a loud sound has single peaks
 
 _HEARD_PEAK = 1e-2  # what is louder is no silence, whatever its mean is
 _INTEGER_PEAK = 2.0**7  # 42 dB above full scale: no converter and no mix gets there
@@ -209,6 +211,31 @@ def mix_down(block: Float32[np.ndarray, "N C"]) -> Samples:
     return mono
 
 
+def is_silent(waveform: Shaped[np.ndarray, "..."]) -> bool:
+    """Return whether no sample, of any channel, is above -80 dBFS (1e-4); nothing is silent."""
+    return float(np.abs(waveform).max(initial=0.0)) <= SILENCE_PEAK
+
+
+def count_clipped(waveform: Shaped[np.ndarray, "N *C"]) -> int:
+    """Return how many samples are clipped: they stand, three or more in a row, at 0.999 or above.
+
+    Args:
+        waveform: mono samples, or a column per channel; full scale is 1.
+
+    Example:
+        >>> count_clipped(np.array([0.0, 1.0, 1.0, 1.0, 0.5, 1.0]))
+        3
+    """
+    if len(waveform) < CLIPPED_RUN:
+        return 0
+    loud = np.abs(waveform) >= CLIPPING_LEVEL  # (N, *C)
+    starts = loud[:-2] & loud[1:-1] & loud[2:]  # (N - 2, *C): three in a row begin here
+    inside = np.zeros_like(loud)
+    for k in range(CLIPPED_RUN):
+        inside[k : k + len(starts)] |= starts
+    return int(inside.sum())
+
+
 def require_sound(waveform: AnySamples, what: str, *, min_samples: int = 160) -> None:
     """Raise unless there is something to hear.
 
@@ -226,10 +253,9 @@ def require_sound(waveform: AnySamples, what: str, *, min_samples: int = 160) ->
         )
     if not np.isfinite(waveform).all():
         raise InputError(f"{what} holds NaN or infinite samples")
-    peak = float(np.abs(waveform).max())
-    if peak <= SILENCE_PEAK:
+    if is_silent(waveform):
         raise InputError(
-            f"{what} is silent: its peak is {peak:.1e}; "
+            f"{what} is silent: its peak is {np.abs(waveform).max():.1e}; "
             f"allowed: above {SILENCE_PEAK:.0e} (-80 dBFS)"
         )
 

@@ -6,7 +6,7 @@ Reading path: this file first, then those that README.md lists. It holds no math
 the others, one after another, for generations and for edits alike.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from latentfoley.editing import prepare
 from latentfoley.editing.request import EditRequest
 from latentfoley.model import ModelParts, latent_shape
 from latentfoley.notation import Embedding, Latent
+from latentfoley.progress import Progress
 from latentfoley.request import GenerationRequest, Prompt, SamplingRequest, parse_blend
 from latentfoley.samplers import make_plan, sample
 from latentfoley.sampling import (
@@ -33,8 +34,6 @@ from latentfoley.windows import jointly
 
 BATCH_SIZE = 8  # clips denoised together on an accelerator: bounds memory
 
-Progress = Callable[[int, int], None]
-"""Called as (denoising steps done, steps in all)."""
 Job = tuple[int, int, int]
 """(prompt, index, candidate) of one sound."""
 

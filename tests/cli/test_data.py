@@ -105,7 +105,7 @@ class TestPrepare:
         def stop(*_args, **_settings):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("latentfoley.data.prepare.ordered_map", stop)
+        monkeypatch.setattr("latentfoley.data.prepare.map_in_processes", stop)
         end = run("data", "prepare", "in", "out")
         assert end.code == 130
         assert end.err == "stopped; what is written is whole, and the same command goes on\n"

@@ -79,7 +79,7 @@ class TestTables:
             ("t.jsonl", "[" * 100_000, "t.jsonl:1: not JSON"),
             ("t.csv", "path,caption\na.wav,rain, sea\n", "t.csv:2: more fields than columns"),
             ("t.csv", "name,text\na,rain\nb,sea\n", "t.csv: 2 of 2 rows name no file"),
-            ("t.csv", 'path,text\na.wav,"' + "x" * 200_000, "t.csv: cannot be read on: field"),
+            ("t.csv", 'path,text\na.wav,"' + "x" * 200_000, "t.csv:2: a quote that is opened here"),
         ],
     )
     def test_what_is_wrong_with_them_is_said(self, tmp_path, name, text, fault):

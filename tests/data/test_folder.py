@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from latentfoley.data.folder import Found, find_recordings, require_folder
-from latentfoley.errors import InputError
+from latentfoley.data.folder import Found, find_recordings, list_recordings, require_folder
+from latentfoley.errors import AudioFileError, InputError
 
 
 def names(folder):
@@ -20,7 +20,7 @@ def test_sorted_by_folder_and_by_suffix_alone(tmp_path):
 
 
 def test_what_systems_leave_behind_is_passed_over(tmp_path):
-    for name in ("._a.wav", ".hidden/a.wav", "__MACOSX/a.wav"):
+    for name in ("._a.wav", ".hidden/a.wav", "__MACOSX/a.wav", ".ipynb_checkpoints/a.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.wav").mkdir()
@@ -61,6 +61,16 @@ def test_a_folder_that_is_closed_is_said(tmp_path, monkeypatch):
     closed, found = find_recordings(tmp_path)
     assert closed == Found("closed", "the folder cannot be listed: Permission denied")
     assert found == Found("open/a.wav")
+
+
+def test_a_list_holds_paths_or_says_why_not(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("b.wav", "._b.wav", "sub/a.flac"):
+        (tmp_path / name).touch()
+    assert list_recordings(tmp_path) == [tmp_path / "b.wav", tmp_path / "sub/a.flac"]
+    (tmp_path / "c.wav").symlink_to("gone.wav")
+    with pytest.raises(AudioFileError, match=r"c\.wav': it is a link that leads nowhere"):
+        list_recordings(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from latentfoley.cli.options import Debug
-from latentfoley.cli.output import progress_bar, require_place, resumable
+from latentfoley.cli.output import require_place, resumable
+from latentfoley.progress import progress_bar
 
 
 def ablate(
@@ -31,7 +32,7 @@ def ablate(
 
     asked = read_recipe(recipe, AblationRecipe)
     require_place(out)
-    with progress_bar(quiet=False, name="generating") as progress, resumable(out, "ablation"):
+    with progress_bar("generating") as progress, resumable(out, "ablation"):
         ablation = run(asked, out, workers=workers, limit=limit, progress=progress)
     for warning in ablation.warnings:
         Console(stderr=True, soft_wrap=True, highlight=False).print(

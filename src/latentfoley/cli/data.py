@@ -1,8 +1,6 @@
 """`latentfoley data …`: a folder of recordings → what is in it → shards → what a model sees."""
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +8,7 @@ import typer
 
 from latentfoley.cli.options import Debug
 from latentfoley.cli.output import resumable
+from latentfoley.progress import progress_bar
 
 if TYPE_CHECKING:
     from latentfoley.data.catalogue import Fault
@@ -55,7 +54,7 @@ def scan(
 
     if plot is not None:
         _require_png(plot)
-    with _progress("listening", quiet=as_json) as progress:
+    with progress_bar("listening", quiet=as_json) as progress:
         found = scan_folder(
             folder, layout=layout, captions=captions, workers=workers, progress=progress
         )
@@ -97,7 +96,7 @@ def prepare(
     """
     from latentfoley.data.prepare import prepare as prepare_folder
 
-    with _progress("packing", quiet=as_json) as progress, resumable(out, "data set"):
+    with progress_bar("packing", quiet=as_json) as progress, resumable(out, "data set"):
         made = prepare_folder(
             folder,
             out,
@@ -148,7 +147,7 @@ def encode(
     """
     from latentfoley.data.encode import encode as encode_shards
 
-    with _progress("encoding", quiet=as_json) as progress, resumable(out, "data set"):
+    with progress_bar("encoding", quiet=as_json) as progress, resumable(out, "data set"):
         made = encode_shards(
             shards,
             out,
@@ -270,18 +269,3 @@ def _plot(found: "Scan", path: Path) -> None:
 
     histograms = {"duration in s": found.durations, "level in dB of full scale": found.levels}
     plot_bars(path, histograms, f"{found.folder}: {found.n_recordings:,} recordings")
-
-
-@contextmanager
-def _progress(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Yield a progress callback that draws a bar with the time left on a terminal's stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
-    console = Console(stderr=True)
-    silent = quiet or not sys.stderr.isatty()
-    with Progress(*columns, console=console, transient=True, disable=silent) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latentfoley.cli import options
-from latentfoley.cli.output import clip_paths, deliver, interruptible, progress_bar, require_place
+from latentfoley.cli.output import clip_paths, deliver, interruptible, require_place
 from latentfoley.errors import InputError
+from latentfoley.progress import progress_bar
 
 if TYPE_CHECKING:
     from latentfoley.editing import EditRequest
@@ -131,7 +132,7 @@ def edit(
     _say_what_is_lost(source)
     from latentfoley.loading import load
 
-    with interruptible(paths, out) as written, progress_bar(quiet=as_json) as progress:
+    with interruptible(paths, out) as written, progress_bar("denoising", quiet=as_json) as progress:
         loaded = load(model, device=device, dtype=dtype, compat=compat, lora=lora)
         mode = editing.prepare(loaded, request)
         clips = loaded.make(mode, progress)

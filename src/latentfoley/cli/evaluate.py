@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latentfoley.cli import options
-from latentfoley.cli.output import progress_bar, require_file_place, require_place
+from latentfoley.cli.output import require_file_place, require_place
 from latentfoley.errors import InputError
+from latentfoley.progress import progress_bar
 
 if TYPE_CHECKING:
     from latentfoley.evaluation.evaluate import Evaluation
@@ -131,7 +132,7 @@ def _fetch(specs: tuple[str, ...]) -> None:
     from latentfoley.evaluation.embedders.published import fetch
 
     for spec in specs:
-        with progress_bar(quiet=False, name="fetching") as progress:
+        with progress_bar("fetching") as progress:
             fetch(spec, lambda text: typer.echo(text, err=True), progress)
 
 
@@ -149,7 +150,7 @@ def _make(
 
     require_place(out)
     try:
-        with progress_bar(quiet=False, name="generating") as progress:
+        with progress_bar("generating") as progress:
             return generate_set(
                 load(model, **loading), wanted, out, limit=limit, progress=progress, **sampling
             )

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, count
@@ -16,7 +15,6 @@ from latentfoley.errors import InputError, UserError, nearest
 
 if TYPE_CHECKING:
     from latentfoley.clip import Clip
-    from latentfoley.pipeline import Progress
     from latentfoley.provenance import Provenance
     from latentfoley.request import SamplingRequest
 
@@ -191,18 +189,3 @@ def resumable(place: Path, what: str) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("stopped; what is written is whole, and the same command goes on", err=True)
         raise
-
-
-@contextmanager
-def progress_bar(*, quiet: bool, name: str = "denoising") -> Iterator["Progress"]:
-    """Yield a progress callback that draws a bar with the time left on a terminal's stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from latentfoley.cli.options import Debug
-from latentfoley.cli.output import progress_bar
+from latentfoley.progress import progress_bar
 
 app = typer.Typer(help="Train the parts of a model from TOML recipes.", no_args_is_help=True)
 
@@ -122,7 +122,7 @@ def _run(
     with joined(choose_device(device)) as own, _plain_warnings():
         first = rank() == 0
         task = first_alone(lambda: task_kind(recipe, own))
-        with progress_bar(quiet=not first, name=recipe.run.folder.name) as progress:
+        with progress_bar(recipe.run.folder.name, quiet=not first) as progress:
             finished = train(task, recipe.run, progress=progress)
     if not finished:
         if first:

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentfoley.audio import normalise_peak
+from latentfoley.audio import is_silent, normalise_peak
 from latentfoley.data.recordings import Clip, Samples, crop
-
-SILENT_PEAK = 1e-3  # -60 dB of full scale
 
 _JOINTS = ("{} with {}", "{} and {}", "{} while {}", "{}, {} in the background")
 
@@ -33,8 +31,7 @@ def shift(waveform: Samples, n_most: int, rng: np.random.Generator) -> Samples:
     What leaves at the end comes back at the start, so only silence may leave.
     """
     n_later = int(rng.integers(0, n_most + 1))
-    loudest = np.abs(waveform[len(waveform) - n_most :]).max(initial=0.0)
-    return np.roll(waveform, n_later) if loudest <= SILENT_PEAK else waveform
+    return np.roll(waveform, n_later) if is_silent(waveform[len(waveform) - n_most :]) else waveform
 
 
 def draw_example(

@@ -20,13 +20,13 @@ from latentfoley.config import Config
 from latentfoley.data.encoder import Encoder, Fields, Source, Window, load_encoder
 from latentfoley.data.latents import FIELDS, MARKER, METADATA, CacheInfo, CacheSettings
 from latentfoley.data.pack import cannot_write
-from latentfoley.data.parallel import ordered_map, require_workers
 from latentfoley.data.prepare import begin
-from latentfoley.data.scan import Progress
 from latentfoley.data.shards import PreparedClip, find_shards, read_dataset
 from latentfoley.data.variations import Extra, Heard
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
+from latentfoley.pools import map_in_processes, require_workers
+from latentfoley.progress import Progress
 
 _FILE_S = 1200.0  # of sound in a file: 30 MB
 
@@ -110,7 +110,7 @@ def encode(
     paths = find_shards(shards)
     tasks = (Task(str(path), str(out), source, settings, batch_size, n_threads) for path in paths)
     total, used = CacheInfo(settings=settings), set[Path]()
-    for path, record in zip(paths, ordered_map(encode_shard, tasks, n_workers), strict=True):
+    for path, record in zip(paths, map_in_processes(encode_shard, tasks, n_workers), strict=True):
         used |= {_record_path(out, path), *_windows_paths(out, path, record)}
         total = _add(total, record)
         progress(total.n_clips, dataset.n_clips)

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from latentfoley.audio import SILENCE_PEAK, fit_length, normalise_peak, resample
+from latentfoley.audio import fit_length, is_silent, normalise_peak, resample
 from latentfoley.checkpoints.layout import read_description, read_vae
 from latentfoley.checkpoints.parts import Parts
 from latentfoley.checkpoints.towers import audio_network
@@ -144,7 +144,7 @@ class Encoder:
         n_last = max(0, len(waveform) - self.n_samples)
         for start in [*range(0, n_last, self.n_samples), n_last]:
             stretch = waveform[start : start + self.n_samples]
-            if np.abs(stretch).max() > SILENCE_PEAK:
+            if not is_silent(stretch):
                 whole = fit_length(normalise_peak(stretch), self.n_samples)
                 yield Window(start / self.mel.sample_rate, whole)
 

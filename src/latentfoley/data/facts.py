@@ -4,6 +4,7 @@ The diffusion model, the VAE and the vocoder read none of this. It is kept for t
 CLAP, for attribution, and to hold some recordings out.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from latentfoley.config import Config
@@ -47,19 +48,20 @@ class Facts(Config):
 
 def path_of(row: Row) -> str:
     """Return the file that a row of a table is about, "" where it names none."""
-    path = _first(row, "path")
+    path = cell_of(row, "path")
     return _whole(path).strip() if isinstance(path, str | int) else ""
 
 
 def facts_of(row: Row) -> Facts:
     """Read a row of any table: columns by the names that are common in this field."""
-    numbered = [row[name] for name in row if str(name).startswith("caption_")]
-    captions = [*_texts(_first(row, "captions")), *(_text(value) for value in numbered)]
+    captions = [*_texts(cell_of(row, "captions")), *map(_text, numbered_captions(row))]
     return Facts(
-        split=split_of(_text(_first(row, "split"))),
+        split=split_of(_text(cell_of(row, "split"))),
         captions=tuple(dict.fromkeys(text[:_MOST_CHARACTERS] for text in captions if text)),
-        labels=tuple(_labels(row)),
-        **{name: _text(_first(row, name)) for name in ("title", "author", "source_url", "licence")},
+        labels=tuple(labels_of(row)),
+        **{
+            name: _text(cell_of(row, name)) for name in ("title", "author", "source_url", "licence")
+        },
     )
 
 
@@ -76,14 +78,21 @@ def split_of(name: str) -> Literal["train", "valid"] | None:
     return "train" if name.lower() in known else "valid"
 
 
-def _first(row: Row, fact: str) -> Any:
+def cell_of(row: Row, kind: str) -> Any:
+    """Return the cell of a row that holds one kind of metadata, "" where it has none."""
     names = {str(name).strip().lower(): name for name in row}
-    found = (row[names[name]] for name in _COLUMNS[fact] if name in names)
+    found = (row[names[name]] for name in _COLUMNS[kind] if name in names)
     return next((value for value in found if value), "")
 
 
-def _labels(row: Row) -> list[str]:
-    value = _first(row, "labels")
+def numbered_captions(row: Row) -> Iterator[Any]:
+    """Yield the cells caption_1, caption_2 … of a row, which Clotho's tables have."""
+    return (row[name] for name in row if str(name).startswith("caption_"))
+
+
+def labels_of(row: Row) -> list[str]:
+    """Return the labels of a row; a column called by a plural holds several, between commas."""
+    value = cell_of(row, "labels")
     plural = any(str(name).lower() in _PLURAL and row[name] is value for name in row)
     if isinstance(value, str) and plural:
         value = value.replace(";", ",").split(",")

@@ -1,7 +1,8 @@
 """A folder of recordings: what is in it, in an order that is the same on every machine.
 
 Names are yielded one by one and never gathered, so a folder of a million clips costs no more than
-its largest sub-folder. Hidden files and folders are passed over: they are what systems leave there.
+its largest sub-folder. Hidden files and folders are passed over, `__MACOSX` too: they are what
+systems and editors leave there, and a `._x.wav` is no sound.
 """
 
 import os
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from latentfoley.errors import InputError, nearest_files
+from latentfoley.errors import AudioFileError, InputError, nearest_files
 
 READABLE = frozenset((".wav", ".wave", ".aif", ".aiff", ".aifc", ".flac", ".ogg", ".oga")) | {
     ".opus",
@@ -50,6 +51,23 @@ def find_recordings(folder: Path) -> Iterator[Found]:
     because they can lead in circles.
     """
     yield from _walk(folder, "")
+
+
+def list_recordings(folder: Path) -> list[Path]:
+    """Return the paths of all recordings under a folder, in the order of `find_recordings`.
+
+    Raises:
+        InputError: it is no folder that can be listed.
+        AudioFileError: a sub-folder or a name cannot be used; the first ten are named.
+    """
+    require_folder(folder)
+    found = list(find_recordings(folder))
+    faults = [f"'{folder / name.path}': {name.fault}" for name in found if name.fault]
+    if faults:
+        raise AudioFileError(
+            f"{len(faults)} of the files in '{folder}' cannot be used:\n" + "\n".join(faults[:10])
+        )
+    return [folder / name.path for name in found]
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[Found]:

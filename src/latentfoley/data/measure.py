@@ -11,15 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float32
 
-from latentfoley.audio import SILENCE_PEAK, mix_down, stream_audio
+from latentfoley.audio import SILENCE_PEAK, count_clipped, mix_down, stream_audio
 from latentfoley.config import Config
 from latentfoley.containers import open_recording
 
 LONGEST_S = 24 * 3600.0  # a day: what decodes to more is taken for an attack
-
-# Three samples in a row at the last step of 16 bits: what a converter does to what is too loud.
-_FULL_SCALE = 1 - 2**-15
-_CLIPPED_RUN = 3
 
 Block = Float32[np.ndarray, "N C"]
 
@@ -71,7 +67,7 @@ class Meter:
         self.n_samples += len(block)
         self.peak = max(self.peak, float(np.abs(block).max()))
         self.energy += float(np.square(mono, dtype=np.float64).sum())
-        self.clipped += _count_clipped(block)
+        self.clipped += count_clipped(block)
         self._digest.update(mono.tobytes())
         return mono
 
@@ -109,15 +105,3 @@ def read_blocks(path: str | os.PathLike[str]) -> Iterator[tuple[int, Block]]:
         AudioFileError: it cannot be read, or not to its end.
     """
     yield from stream_audio(path, max_duration_s=LONGEST_S)
-
-
-def _count_clipped(block: Block) -> int:
-    """Return how many samples stand in runs at full scale; a run across two blocks counts less."""
-    if len(block) < _CLIPPED_RUN:
-        return 0
-    loud = np.abs(block) >= _FULL_SCALE  # (N, C)
-    starts = loud[:-2] & loud[1:-1] & loud[2:]  # (N - 2, C): three in a row begin here
-    inside = np.zeros_like(loud)
-    for k in range(_CLIPPED_RUN):
-        inside[k : k + len(starts)] |= starts
-    return int(inside.sum())

@@ -18,12 +18,13 @@ from latentfoley.data.catalogue import Catalogue, Fault, choose_layout
 from latentfoley.data.facts import Facts
 from latentfoley.data.folder import Found, find_recordings
 from latentfoley.data.pack import Record, Task, cannot_write, pack, read_record, record_path
-from latentfoley.data.parallel import ordered_map, require_workers
-from latentfoley.data.scan import Progress, count_recordings
+from latentfoley.data.scan import count_recordings
 from latentfoley.data.shards import Dataset, Settings, find_shards, record_line, shard_name
 from latentfoley.data.table import DiskTable
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError, RecipeError
+from latentfoley.pools import map_in_processes, require_workers
+from latentfoley.progress import Progress
 
 MARKER = "dataset.json"
 _SHOWN = 3
@@ -62,7 +63,7 @@ def prepare(
     with Catalogue(folder, chosen.layout, captions) as catalogue:
         begin(out, MARKER, Dataset(settings=chosen))
         n_done = n_shards = 0
-        for n in ordered_map(pack, _tasks(folder, out, catalogue, chosen), n_workers):
+        for n in map_in_processes(pack, _tasks(folder, out, catalogue, chosen), n_workers):
             n_done, n_shards = n_done + n, n_shards + 1
             progress(n_done, n_files)
         return _finish(out, chosen, n_shards, catalogue.faults)

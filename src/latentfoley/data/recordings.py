@@ -10,14 +10,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32
 
-from latentfoley.audio import normalise_peak, read_audio
+from latentfoley.audio import is_silent, normalise_peak, read_audio
 from latentfoley.data.manifest import read_manifest
 from latentfoley.errors import AudioFileError, RecipeError
 
 Samples = Float32[np.ndarray, "N"]
 
 _DRAWS = 10  # crops tried before a silent one is accepted
-_AUDIBLE = 1e-4  # a crop whose peak is below this counts as silent
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def draw_start(clip: Samples, n_samples: int, rng: np.random.Generator) -> int:
         return -int(rng.integers(0, 1 - room))
     for _ in range(_DRAWS):
         start = int(rng.integers(0, room + 1))
-        if np.abs(clip[start : start + n_samples]).max() > _AUDIBLE:
+        if not is_silent(clip[start : start + n_samples]):
             break
     return start
 

@@ -18,12 +18,10 @@ from latentfoley.data.catalogue import Catalogue, Fault
 from latentfoley.data.facts import Facts
 from latentfoley.data.folder import Found, find_recordings, require_folder
 from latentfoley.data.measure import Measure, measure
-from latentfoley.data.parallel import ordered_map, require_workers
 from latentfoley.data.table import DiskTable
 from latentfoley.errors import AudioFileError, InputError
-
-Progress = Callable[[int, int], None]
-"""Takes how much is done, and of how much."""
+from latentfoley.pools import map_in_processes, require_workers
+from latentfoley.progress import Progress
 
 _FILES_PER_TASK = 16
 # Bars of the histograms: thirds of an octave from 1/100 s up, and 6 dB from -96 dBFS up.
@@ -101,7 +99,7 @@ def scan(
     with Catalogue(folder, layout, captions) as catalogue, DiskTable() as first_of:
         tally = _Tally(first_of)
         tasks = ((str(folder), names) for names in _chunks(find_recordings(folder)))
-        for results in ordered_map(_measure_all, tasks, n_workers):
+        for results in map_in_processes(_measure_all, tasks, n_workers):
             for path, result in results:
                 tally.add(path, result, catalogue)
             progress(tally.n_seen, n_files)

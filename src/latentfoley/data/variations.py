@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 from pydantic import Field
 
-from latentfoley.audio import SILENCE_PEAK
+from latentfoley.audio import is_silent
 from latentfoley.config import Config
 from latentfoley.data.augment import mix, shift
 from latentfoley.data.encoder import Encoder, Samples, Window
@@ -67,7 +67,7 @@ class Heard:
         for _ in range(n_windows * (self.extra.variations - 1)):
             start = draw_start(waveform, n_samples, rng)
             window = shift(cut(waveform, start, n_samples), round(_SHIFT_S * rate), rng)
-            if np.abs(waveform[max(0, start) : start + n_samples]).max() > SILENCE_PEAK:
+            if not is_silent(waveform[max(0, start) : start + n_samples]):
                 drawn.append(Window(start / rate, window))
         return drawn
 

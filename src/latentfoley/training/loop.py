@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from latentfoley.errors import TrainingError
+from latentfoley.progress import Progress
 from latentfoley.training import parallel
 from latentfoley.training.descent import not_finite
 from latentfoley.training.networks import prepare
@@ -24,7 +25,7 @@ def train(
     task: Task,
     recipe: RunRecipe,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> bool:
     """Run `task` from its last checkpoint to `recipe.steps`, then export it to `folder/model`.
 

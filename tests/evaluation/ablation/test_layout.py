@@ -118,7 +118,7 @@ def test_a_gpu_has_one_worker_in_this_process(grid, monkeypatch):
     monkeypatch.setattr(
         generated, "_load", lambda model, device=None: loaded.append(device) or load(model, device)
     )
-    monkeypatch.setattr(generated, "ordered_map", None)
+    monkeypatch.setattr(generated, "map_in_processes", None)
     assert make_missing(jobs, workers=4) == 4
     assert loaded == ["cpu"]
     assert make_missing(grid(limit=2)) == 0

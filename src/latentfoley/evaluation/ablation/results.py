@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from latentfoley.data.parallel import ordered_map
 from latentfoley.evaluation.ablation.cells import Cell, Pair
 from latentfoley.evaluation.ablation.observed import Observed, draw
 from latentfoley.evaluation.ablation.prompts import Prompt
 from latentfoley.evaluation.ablation.statistics import ALPHA, P, holm, runs_test
 from latentfoley.evaluation.metrics.score import Interval
+from latentfoley.pools import map_in_processes
 
 Verdict = Literal["higher", "lower", "not shown to differ"]
 
@@ -105,7 +105,7 @@ def compare(
     """Return, for each metric, the value of every cell and what can be said about every pair."""
     chosen = [[k] for k in range(len(cells))] + [[pair.one, pair.other] for pair in pairs]
     tasks = (seen.pick(places) for seen in observed for places in chosen)
-    drawn = ordered_map(draw, tasks, workers)
+    drawn = map_in_processes(draw, tasks, workers)
     found = []
     for seen in observed:
         intervals = [next(drawn)[0] for _ in cells]

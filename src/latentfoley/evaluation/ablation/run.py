@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from latentfoley.data.parallel import require_workers
 from latentfoley.evaluation.ablation.cells import (
     Cell,
     Grid,
@@ -30,7 +29,8 @@ from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.metrics.score import FEWEST_CLIPS
 from latentfoley.evaluation.sets.clips import list_clips
 from latentfoley.evaluation.sets.generated import generate_missing, load_cached
-from latentfoley.pipeline import Progress
+from latentfoley.pools import require_workers
+from latentfoley.progress import Progress
 from latentfoley.version import __version__
 
 _SAMPLES = 3  # prompts that the page plays

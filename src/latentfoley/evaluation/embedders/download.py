@@ -1,20 +1,17 @@
 """One file from the network → one whole file on disk, or none: aside, compared, then renamed."""
 
 import http.client
-from collections.abc import Callable
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from latentfoley.checkpoints.tensors import hash_file
 from latentfoley.errors import ModelError
+from latentfoley.progress import Progress
 
 _TIMEOUT_S = 30.0  # without a byte
 _BLOCK_BYTES = 1 << 20
 _NOTHING_LEFT = 416  # what a server answers where the part is whole already
-
-Progress = Callable[[int, int], None]
-"""Called as (bytes there, bytes in all)."""
 
 
 def download(url: str, target: Path, sha256: str, progress: Progress | None = None) -> None:

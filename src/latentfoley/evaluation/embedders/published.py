@@ -16,8 +16,9 @@ from pathlib import Path
 from latentfoley.checkpoints.hub import fetch as fetch_hub
 from latentfoley.checkpoints.hub import local_folder
 from latentfoley.errors import InputError, ModelError
-from latentfoley.evaluation.embedders.download import Progress, download
+from latentfoley.evaluation.embedders.download import download
 from latentfoley.evaluation.features.cache import default_folder
+from latentfoley.progress import Progress
 
 _ZENODO = "https://zenodo.org/records/3987831/files"
 _VGGISH = "https://github.com/harritaylor/torchvggish/releases/download/v0.1"

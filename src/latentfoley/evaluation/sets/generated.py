@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 
-from latentfoley.data.parallel import ordered_map
 from latentfoley.errors import UserError
 from latentfoley.evaluation.features.threads import in_threads
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_set
 from latentfoley.evaluation.sets.prompts import Caption
-from latentfoley.pipeline import Model, Progress
+from latentfoley.pipeline import Model
+from latentfoley.pools import map_in_processes
+from latentfoley.progress import Progress
 from latentfoley.provenance import identity, read_provenance
 from latentfoley.request import GenerationRequest
 
@@ -110,7 +111,9 @@ def generate_missing(jobs: Sequence[Job], workers: int, progress: Progress | Non
     missing = list({job.path: job for job in jobs if not job.is_cached}.values())
     threads = torch.get_num_threads()
     devices = _gpus()
-    done = _on_gpus(missing, devices) if devices else ordered_map(generate_one, missing, workers)
+    done = (
+        _on_gpus(missing, devices) if devices else map_in_processes(generate_one, missing, workers)
+    )
     try:
         for n_done, _ in enumerate(done, start=1):
             if progress is not None:

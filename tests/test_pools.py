@@ -1,4 +1,4 @@
-"""Tasks in several processes: in order, bounded, and gone when the parent is."""
+"""Tasks in several processes or threads: in order, bounded, and gone when the parent is."""
 
 import os
 import signal
@@ -7,16 +7,17 @@ import sys
 import time
 
 import pytest
+import torch
 
-from latentfoley.data.parallel import ordered_map, require_workers
 from latentfoley.errors import InputError, TrainingError
+from latentfoley.pools import map_in_processes, map_in_threads, n_cores, require_workers
 
 PROGRAM = """
 import multiprocessing, os, time
-from latentfoley.data.parallel import ordered_map
+from latentfoley.pools import map_in_processes
 
 if __name__ == "__main__":
-    results = ordered_map(time.sleep, [0, 600, 600, 600, 600], 2)
+    results = map_in_processes(time.sleep, [0, 600, 600, 600, 600], 2)
     next(results)
     print(*[child.pid for child in multiprocessing.active_children()], flush=True)
     os.kill(os.getpid(), 9)
@@ -25,18 +26,18 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order(workers):
-    assert list(ordered_map(abs, range(-9, 0), workers)) == list(range(9, 0, -1))
+    assert list(map_in_processes(abs, range(-9, 0), workers)) == list(range(9, 0, -1))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_a_task_raises_is_raised(workers):
     with pytest.raises(ValueError, match="invalid literal"):
-        list(ordered_map(int, ["1", "x", "2"], workers))
+        list(map_in_processes(int, ["1", "x", "2"], workers))
 
 
 def test_tasks_are_drawn_as_they_are_needed():
     drawn = []
-    results = ordered_map(abs, (drawn.append(k) or k for k in range(100)), 2)
+    results = map_in_processes(abs, (drawn.append(k) or k for k in range(100)), 2)
     next(results)
     results.close()
     assert len(drawn) <= 5
@@ -44,7 +45,7 @@ def test_tasks_are_drawn_as_they_are_needed():
 
 def test_a_process_that_is_ended_is_said():
     with pytest.raises(TrainingError, match="a worker process was ended from outside"):
-        list(ordered_map(os._exit, [1], 2))
+        list(map_in_processes(os._exit, [1], 2))
 
 
 def test_no_process_outlives_a_parent_that_was_killed(tmp_path):
@@ -68,6 +69,25 @@ def alive(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_workers_are_the_cores_that_may_be_used(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert n_cores() == require_workers(None) == 1
+
+
+def test_threads_keep_the_order_and_compute_on_one_core_each():
+    def work(k):
+        time.sleep(0.01 * (k == 0))
+        return k, torch.get_num_threads()
+
+    assert list(map_in_threads(work, range(40))) == [(k, 1) for k in range(40)]
+
+
+def test_what_a_thread_raises_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        list(map_in_threads(lambda k: 1 / k, range(8)))
 
 
 @pytest.mark.parametrize("workers", [0, -1, 257])
