@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA ?= ../shared/data
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check lint format bench evaluation manipulation walk tiny clean
+.PHONY: demo test check lint format fuzz bench evaluation manipulation walk tiny clean
 
 demo: .venv/demo  ## Install, then generate a dog bark and its picture
 	$(BIN)/latentfoley generate "a dog barking" --plot --out out/
@@ -24,6 +24,9 @@ check: lint test  ## What continuous integration runs
 format: .venv/dev  ## Format, and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+fuzz: .venv/dev  ## Read damaged recordings for an hour; MINUTES=5 for less
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py --minutes $(or $(MINUTES),60)
 
 bench: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Measure the embedded model, loading, memory and training; writes benchmarks/**/*.json
 	$(BIN)/python benchmarks/classifier.py cross-validate --data $(DATA)/esc10 --resynthesis \

@@ -19,12 +19,13 @@ from latentfoley.audio import (
     mix_down,
     normalise_peak,
     read_audio,
+    require_finite,
     require_sound,
     resample,
     stream_audio,
     write_audio,
 )
-from latentfoley.errors import AudioFileError, InputError, RecordingWarning
+from latentfoley.errors import AudioFileError, InputError, ModelError, RecordingWarning
 from signals import chirp, click, noise, tone
 
 RATES = [(44_100, 16_000), (48_000, 16_000), (22_050, 16_000), (192_000, 16_000), (16_000, 48_000)]
@@ -185,6 +186,19 @@ class TestRequireSound:
     def test_says_what_is_wrong(self, waveform, message):
         with pytest.raises(InputError, match=message):
             require_sound(waveform, "the clip")
+
+
+class TestRequireFinite:
+    def test_lets_any_level_pass(self):
+        require_finite(1e6 * tone(), "tiny")
+        require_finite(np.zeros(0, np.float32), "tiny")
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+    def test_names_the_model(self, bad):
+        waveform = tone()
+        waveform[5:7] = bad
+        with pytest.raises(ModelError, match="model 'tiny' made 2 of 16,000 samples that are NaN"):
+            require_finite(waveform, "tiny")
 
 
 class TestReading:

@@ -22,9 +22,9 @@ import soxr
 from jaxtyping import Float, Float32, Shaped
 
 from latentfoley.containers import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, open_recording
-from latentfoley.decoding import choose_part, decode, too_long
+from latentfoley.decoding import MAX_MAGNITUDE, choose_part, decode, too_long
 from latentfoley.encoding import encode_audio, safe_gain, write_atomically
-from latentfoley.errors import AudioFileError, InputError, RecordingWarning, quoted
+from latentfoley.errors import AudioFileError, InputError, ModelError, RecordingWarning, quoted
 
 Samples = Float32[np.ndarray, "N"]
 AnySamples = Float[np.ndarray, "N"]
@@ -257,6 +257,29 @@ def require_sound(waveform: AnySamples, what: str, *, min_samples: int = 160) ->
         raise InputError(
             f"{what} is silent: its peak is {np.abs(waveform).max():.1e}; "
             f"allowed: above {SILENCE_PEAK:.0e} (-80 dBFS)"
+        )
+
+
+def require_finite(waveform: AnySamples, model: str) -> None:
+    """Raise if networks made samples that are none.
+
+    Weights are finite when they are loaded and recordings when they are read, so it is the model
+    that makes them: trained to divergence, or in a precision that is too small for it.
+
+    Args:
+        waveform: samples as the networks made them.
+        model: the name of the model, for the message.
+
+    Raises:
+        ModelError: there are NaN or infinite samples, or some beyond ±2³¹.
+    """
+    peak = np.abs(waveform).max(initial=0.0)
+    if not peak <= MAX_MAGNITUDE:
+        n_bad = int(np.count_nonzero(~(np.abs(waveform) <= MAX_MAGNITUDE)))
+        raise ModelError(
+            f"the model {quoted(model)} made {n_bad:,} of {len(waveform):,} samples that are NaN, "
+            f"infinite or beyond all sound. Its weights have diverged, or its precision is too "
+            f"small: try float32"
         )
 
 

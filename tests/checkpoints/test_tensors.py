@@ -65,3 +65,19 @@ def test_the_hash_of_a_file(tmp_path):
     content = bytes(range(256)) * 10_000  # more than one block
     (tmp_path / "x").write_bytes(content)
     assert hash_file(tmp_path / "x") == sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_weights_that_are_no_numbers_are_named(weights, tmp_path, bad, dtype):
+    damaged = {name: tensor.to(dtype).clone() for name, tensor in weights.items()}
+    damaged["conv_in.weight"].view(-1)[7] = bad
+    with pytest.raises(ModelError, match=r"NaN or infinite, in 'conv_in\.weight'"):
+        Stored(UNET, damaged, tmp_path).fill(Unet)
+
+
+def test_weights_too_large_for_a_precision_are_named(weights, tmp_path):
+    large = {**weights, "conv_in.bias": torch.full_like(weights["conv_in.bias"], 1e6)}
+    Stored(UNET, large, tmp_path).fill(Unet)
+    with pytest.raises(ModelError, match=r"'conv_in\.bias' has weights too large for float16"):
+        Stored(UNET, large, tmp_path).fill(Unet, torch.float16)

@@ -126,6 +126,11 @@ class TestItIsSaid:
         with pytest.raises(AudioFileError, match=r"cut short|damaged|no samples"):
             read_audio(path)
 
+    def test_where_a_chunk_claims_half_of_all_bytes_there_could_be(self, tmp_path):
+        (tmp_path / "a.caf").write_bytes(b"caff\0\1\0\0desc\x7f" + b"\xff" * 40)
+        with pytest.raises(AudioFileError, match="cut short"):
+            read_audio(tmp_path / "a.caf")
+
     @pytest.mark.parametrize(
         "head", [b"\0\0\0\x20ftypM4A ", b"\x1aE\xdf\xa3", b"#!AMR\n", b"RF64\0\0\0\0WAVE"]
     )

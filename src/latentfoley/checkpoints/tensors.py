@@ -149,7 +149,7 @@ def fill(module: M, weights: StateDict, where: Path, dtype: torch.dtype = torch.
     Returns the network in evaluation mode.
 
     Raises:
-        ModelError: the tensors are not those of the network.
+        ModelError: the tensors are not those of the network, or hold NaN or infinity.
     """
     expected = module.state_dict()
     absent = {
@@ -162,8 +162,35 @@ def fill(module: M, weights: StateDict, where: Path, dtype: torch.dtype = torch.
     weights = {key: tensor for key, tensor in weights.items() if key not in ignored}
     require_keys(module, weights, where)
     cast = {k: t.to(dtype) if t.is_floating_point() else t for k, t in weights.items()}
+    _require_finite(cast, weights, where)
     module.load_state_dict(cast, assign=True)
     return module.eval()
+
+
+def _require_finite(cast: StateDict, weights: StateDict, where: Path) -> None:
+    """Refuse weights of which one is NaN or infinite: nothing they compute means anything.
+
+    Smallest and largest value in one pass, which takes a nanosecond a weight; either is NaN if
+    any value is.
+    """
+    bad = [key for key, tensor in cast.items() if not _is_finite(tensor)]
+    if not bad:
+        return
+    if all(_is_finite(weights[key]) for key in bad):
+        kind = str(cast[bad[0]].dtype).removeprefix("torch.")
+        raise ModelError(f"{where}: '{bad[0]}' has weights too large for {kind}; use float32")
+    more = f" and {len(bad) - 1} others" if len(bad) > 1 else ""
+    raise ModelError(
+        f"{where} holds weights that are NaN or infinite, in '{bad[0]}'{more}: "
+        f"the file is damaged, or its training diverged"
+    )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point() or tensor.numel() == 0:
+        return True
+    smallest, largest = torch.aminmax(tensor)
+    return bool(torch.isfinite(smallest) and torch.isfinite(largest))
 
 
 def require_keys(module: nn.Module, weights: StateDict, where: Path) -> None:

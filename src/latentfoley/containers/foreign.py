@@ -3,6 +3,7 @@
 from typing import BinaryIO
 
 _MAX_CHUNKS = 10_000
+_MAX_OFFSET = 1 << 62
 _UNKNOWN_32, _UNKNOWN_64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -26,7 +27,9 @@ def _caf_end(file: BinaryIO) -> int:
         file.seek(position)
         head = file.read(12)
         size = int.from_bytes(head[4:], "big")
-        if len(head) < 12 or head[:4] == b"data":
+        if len(head) < 12:
+            return 0
+        if head[:4] == b"data" or size > _MAX_OFFSET:
             return 0 if size == _UNKNOWN_64 else position + 12 + size
         position += 12 + size
     return 0
