@@ -4,7 +4,7 @@ import pytest
 import soundfile
 
 import latentfoley
-from latentfoley.data.manifest import Entry, write_manifest
+from latentfoley.data.metadata import Entry, write_manifest
 from latents import encode_folder
 from micro import write_model_folder
 from signals import chirp, click, noise, tone

@@ -26,7 +26,7 @@ from recognise import resynthesise
 
 import latentfoley
 from latentfoley.audio import read_audio, write_audio
-from latentfoley.data.manifest import Entry, read_manifest
+from latentfoley.data.metadata import Entry, read_manifest
 from latentfoley.evaluation.evaluate import Evaluation, evaluate
 from latentfoley.evaluation.sections import Settings
 from latentfoley.evaluation.sets.clips import Clip, ClipSet

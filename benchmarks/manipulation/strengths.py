@@ -21,7 +21,7 @@ from measures import envelope_likeness
 from workers import each
 
 from latentfoley.audio import read_audio
-from latentfoley.data.manifest import read_manifest
+from latentfoley.data.metadata import read_manifest
 from latentfoley.evaluation.metrics.score import mean_score
 
 HERE = Path(__file__).parent

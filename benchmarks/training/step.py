@@ -28,7 +28,7 @@ from latentfoley.checkpoints import kinds, layout, towers
 from latentfoley.checkpoints.json_files import write_json
 from latentfoley.config import ClapFrontEnd
 from latentfoley.data.encode import encode
-from latentfoley.data.manifest import Entry, write_manifest
+from latentfoley.data.metadata import Entry, write_manifest
 from latentfoley.data.prepare import prepare
 from latentfoley.presets import small
 from latentfoley.vae import Vae

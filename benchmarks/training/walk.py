@@ -29,7 +29,7 @@ import torch
 import latentfoley
 from latentfoley.audio import fit_length, normalise_peak
 from latentfoley.data.latents import LatentCache
-from latentfoley.data.manifest import read_manifest
+from latentfoley.data.metadata import read_manifest
 from latentfoley.data.shards import find_shards, read_shard
 from latentfoley.evaluation.metrics.frechet import frechet_distance
 from latentfoley.mel import log_mel

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from latentfoley.data.manifest import read_manifest, write_manifest
+from latentfoley.data.metadata import read_manifest, write_manifest
 
 
 def main() -> None:

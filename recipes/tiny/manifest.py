@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from latentfoley.data.manifest import Entry, write_manifest
+from latentfoley.data.metadata import Entry, write_manifest
 
 HELD_OUT_PER_CLASS = 4
 Row = dict[str, str]

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from latentfoley.data.manifest import Entry, read_manifest
+from latentfoley.data.metadata import Entry, read_manifest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "tiny"
 EVALUATION = BENCHMARKS.parent / "evaluation" / "tiny.json"

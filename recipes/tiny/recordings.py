@@ -15,7 +15,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentfoley.data.manifest import Entry, write_manifest
+from latentfoley.data.metadata import Entry, write_manifest
 
 PROMPTS = Path(__file__).parents[2] / "benchmarks" / "tiny"
 HELD_OUT = {"esc10": 4, "esc50": 6}

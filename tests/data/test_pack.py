@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 
 from folders import sound, write
 from latentfoley.audio import read_audio
-from latentfoley.data.facts import Facts
 from latentfoley.data.folder import Found, find_recordings
+from latentfoley.data.metadata import Metadata
 from latentfoley.data.pack import Task, pack, read_record
 from latentfoley.data.shards import Settings, read_shard
 from signals import chirp, noise, tone
 
-NOTHING = Facts()
+NOTHING = Metadata()
 
 
 @pytest.fixture
 def packed(tmp_path):
     """Return a function that packs what is in `tmp_path/in`: the record, and clips with samples."""
 
-    def packed(facts=NOTHING, **settings):
+    def packed(metadata=NOTHING, **settings):
         folder, out = tmp_path / "in", tmp_path / "out"
-        found = tuple((name, facts) for name in find_recordings(folder))
+        found = tuple((name, metadata) for name in find_recordings(folder))
         out.mkdir(exist_ok=True)
         chosen = Settings(folder=str(folder), layout="plain", **settings)
         assert pack(Task(str(out), 0, 0, found, chosen)) == len(found)
@@ -44,7 +44,7 @@ class TestPieces:
         steps = np.random.default_rng(0).integers(-(2**14), 2**14, n_samples).astype(np.int16)
         soundfile.write(folder / "a.wav", steps, 8000)
         chosen = Settings(folder=str(folder), layout="plain", sample_rate=8000, piece_s=piece_s)
-        pack(Task(str(folder), 0, 0, ((Found("a.wav"), Facts()),), chosen))
+        pack(Task(str(folder), 0, 0, ((Found("a.wav"), Metadata()),), chosen))
         clips = list(read_shard(folder / "shard-000000.tar"))
         whole = np.concatenate([samples for _, samples in clips])
         np.testing.assert_array_equal(whole, steps / np.float32(2**15))
@@ -113,14 +113,14 @@ class TestSplit:
     def test_clips_of_one_source_stay_together(self, packed, tmp_path):
         for k in range(10):
             sound(tmp_path / f"in/{k}.wav")
-        record, _ = packed(Facts(source_url="https://example.org/7"), held_out=0.5)
+        record, _ = packed(Metadata(source_url="https://example.org/7"), held_out=0.5)
         assert len({clip.split for clip in record.clips}) == 1
 
     @pytest.mark.parametrize("split", ["train", "valid"])
     def test_what_is_decided_stands(self, packed, tmp_path, split):
         for k in range(10):
             sound(tmp_path / f"in/{k}.wav")
-        record, _ = packed(Facts(split=split), held_out=0.5)
+        record, _ = packed(Metadata(split=split), held_out=0.5)
         assert {clip.split for clip in record.clips} == {split}
 
     def test_the_share_is_about_what_was_asked_for(self, packed, tmp_path):

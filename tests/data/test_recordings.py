@@ -6,7 +6,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentfoley.data.manifest import Entry, write_manifest
+from latentfoley.data.metadata import Entry, write_manifest
 from latentfoley.data.recordings import Clip, crop, crops, generator, load_clips
 from latentfoley.errors import RecipeError
 from signals import chirp, click, noise, tone

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 
-from latentfoley.data.manifest import read_manifest, write_manifest
+from latentfoley.data.metadata import read_manifest, write_manifest
 from latentfoley.training.diffusion import DiffusionTask
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latents import encode_folder

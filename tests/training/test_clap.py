@@ -10,7 +10,7 @@ import torch
 import micro
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.data.augment import Example
-from latentfoley.data.manifest import read_manifest, write_manifest
+from latentfoley.data.metadata import read_manifest, write_manifest
 from latentfoley.errors import RecipeError, TrainingWarning
 from latentfoley.training.clap import ClapRecipe, ClapTask, Logits, _blank
 from latentfoley.training.loop import train

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from latentfoley.checkpoints.layout import read_unet
-from latentfoley.data.manifest import read_manifest, write_manifest
+from latentfoley.data.metadata import read_manifest, write_manifest
 from latentfoley.errors import RecipeError
 from latentfoley.lora import adapters
 from latentfoley.training.diffusion import DiffusionTask

@@ -11,8 +11,8 @@ from latentfoley.cli.output import resumable
 from latentfoley.progress import progress_bar
 
 if TYPE_CHECKING:
-    from latentfoley.data.catalogue import Fault
     from latentfoley.data.latents import CacheInfo
+    from latentfoley.data.metadata_index import SkippedFile
     from latentfoley.data.scan import Scan
     from latentfoley.data.shards import Dataset
 
@@ -238,7 +238,7 @@ def _print_rows(rows: Mapping[str, str]) -> None:
     Console(highlight=False).print(table)
 
 
-def _print_faults(label: str, faults: "tuple[Fault, ...]") -> None:
+def _print_faults(label: str, faults: "tuple[SkippedFile, ...]") -> None:
     _print_files(label, [f"{path}: {reason}" for path, reason in faults])
 
 

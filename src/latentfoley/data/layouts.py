@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from latentfoley.data.facts import Facts, Row, facts_of, path_of, split_of
+from latentfoley.data.metadata import Metadata, Row, metadata_of, path_of, split_of
 from latentfoley.data.tables import SUFFIXES, Report, read_object, read_rows
 
 _YOUTUBE_ID = 11  # characters
 
-Keyed = Iterator[tuple[str, Facts]]
+Keyed = Iterator[tuple[str, Metadata]]
 
 
 class Layout(NamedTuple):
@@ -30,7 +30,7 @@ class Layout(NamedTuple):
 
     Attributes:
         files: patterns of the files it is known by, in the folder or one level below.
-        read: yields (key, facts) from those files, given the folder they were found in.
+        read: yields (key, metadata) from those files, given the folder they were found in.
         keys: the keys under which a recording may stand, by its path, the surest first.
     """
 
@@ -61,9 +61,9 @@ def _has_header(path: Path, layout: Layout) -> bool:
 def _audiocaps(root: Path, files: list[Path], report: Report) -> Keyed:
     for file in files:
         for row in read_rows(file, report):
-            facts = _with(row, split=file.stem, source_url=_youtube(row.get("youtube_id")))
+            metadata = _with(row, split=file.stem, source_url=_youtube(row.get("youtube_id")))
             for name in ("youtube_id", "audiocap_id"):
-                yield str(row.get(name) or ""), facts
+                yield str(row.get(name) or ""), metadata
 
 
 def _clotho(root: Path, files: list[Path], report: Report) -> Keyed:
@@ -119,15 +119,15 @@ def _table(root: Path, files: list[Path], report: Report) -> Keyed:
             path = path_of(row)
             if path:
                 n_named += 1
-                yield str(here / path.replace("\\", "/")), facts_of(row)
+                yield str(here / path.replace("\\", "/")), metadata_of(row)
         if n_named < n_rows:
             report(file.name, f"{n_rows - n_named} of {n_rows} rows name no file")
 
 
-def _with(row: Row, *, split: str = "", source_url: str = "") -> Facts:
-    """Return the facts of a row; what the layout knows stands before what the row says."""
-    known = Facts(split=split_of(split), source_url=source_url)
-    return known.joined(facts_of({name: row[name] for name in row if name != "split"}))
+def _with(row: Row, *, split: str = "", source_url: str = "") -> Metadata:
+    """Return the metadata of a row; what the layout knows stands before what the row says."""
+    known = Metadata(split=split_of(split), source_url=source_url)
+    return known.joined(metadata_of({name: row[name] for name in row if name != "split"}))
 
 
 def _youtube(name: object) -> str:

@@ -16,10 +16,10 @@ from jaxtyping import Float32
 
 from latentfoley.audio import mix_down, require_sound, resample
 from latentfoley.config import Config
-from latentfoley.data.catalogue import Fault
-from latentfoley.data.facts import Facts
 from latentfoley.data.folder import Found
 from latentfoley.data.measure import read_blocks
+from latentfoley.data.metadata import Metadata
+from latentfoley.data.metadata_index import SkippedFile
 from latentfoley.data.shards import Encoded, PreparedClip, Settings, shard_name, write_shard
 from latentfoley.encoding import encode_audio, safe_gain, write_atomically
 from latentfoley.errors import AudioFileError, InputError
@@ -35,7 +35,7 @@ class Task(NamedTuple):
     out: str
     shard: int
     first: int
-    recordings: tuple[tuple[Found, Facts], ...]
+    recordings: tuple[tuple[Found, Metadata], ...]
     settings: Settings
 
 
@@ -51,7 +51,7 @@ class Record(Config):
     inputs: str
     n_bytes: int
     clips: tuple[PreparedClip, ...]
-    skipped: tuple[Fault, ...]
+    skipped: tuple[SkippedFile, ...]
 
 
 def record_path(out: Path, index: int) -> Path:
@@ -79,7 +79,7 @@ def pack(task: Task) -> int:
     record = read_record(out, task.shard)
     if record is None or record.inputs != inputs or record.n_bytes != _size(shard):
         try:
-            skipped: list[Fault] = []
+            skipped: list[SkippedFile] = []
             clips = write_shard(shard, _clips(task, skipped))
             record = Record(
                 inputs=inputs, n_bytes=_size(shard), clips=tuple(clips), skipped=tuple(skipped)
@@ -105,8 +105,8 @@ def _size(path: Path) -> int:
 
 def _hash_inputs(task: Task) -> str:
     recordings = [
-        (found.path, *_state(Path(task.settings.folder, found.path)), facts.model_dump())
-        for found, facts in task.recordings
+        (found.path, *_state(Path(task.settings.folder, found.path)), metadata.model_dump())
+        for found, metadata in task.recordings
     ]
     settings = task.settings.model_dump(exclude={"folder"})
     text = json.dumps([task.first, settings, recordings])
@@ -121,32 +121,32 @@ def _state(path: Path) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-def _clips(task: Task, skipped: list[Fault]) -> Iterator[Encoded]:
+def _clips(task: Task, skipped: list[SkippedFile]) -> Iterator[Encoded]:
     """Yield the clips of a task's recordings; put what cannot be used into `skipped`."""
-    for number, (found, facts) in enumerate(task.recordings, start=task.first):
+    for number, (found, metadata) in enumerate(task.recordings, start=task.first):
         if found.fault:
-            skipped.append(Fault(found.path, found.fault))
+            skipped.append(SkippedFile(found.path, found.fault))
             continue
         try:
-            yield from _clips_of(task, number, found.path, facts, skipped)
+            yield from _clips_of(task, number, found.path, metadata, skipped)
         except AudioFileError as error:
-            skipped.append(Fault(found.path, str(error)))
+            skipped.append(SkippedFile(found.path, str(error)))
 
 
 def _clips_of(
-    task: Task, number: int, path: str, facts: Facts, skipped: list[Fault]
+    task: Task, number: int, path: str, metadata: Metadata, skipped: list[SkippedFile]
 ) -> Iterator[Encoded]:
-    split = facts.split
+    split = metadata.split
     for part, piece in enumerate(_pieces(Path(task.settings.folder, path), task.settings)):
         digest = blake2b(piece.waveform.tobytes(), digest_size=16).hexdigest()
-        split = split or _draw_split(facts.source_url or digest, task.settings.held_out)
+        split = split or _draw_split(metadata.source_url or digest, task.settings.held_out)
         try:
             require_sound(piece.waveform, f"'{path}' from {piece.start_s:g} s on")
         except InputError as error:
-            skipped.append(Fault(path, str(error)))
+            skipped.append(SkippedFile(path, str(error)))
             continue
         clip = PreparedClip(
-            **facts.model_dump(exclude={"split"}),
+            **metadata.model_dump(exclude={"split"}),
             path=path,
             split=split,
             key=_key(number, path, part),

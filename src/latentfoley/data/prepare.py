@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from latentfoley.config import Config
-from latentfoley.data.catalogue import Catalogue, Fault, choose_layout
-from latentfoley.data.facts import Facts
 from latentfoley.data.folder import Found, find_recordings
+from latentfoley.data.metadata import Metadata
+from latentfoley.data.metadata_index import DiskTable, MetadataIndex, SkippedFile, choose_layout
 from latentfoley.data.pack import Record, Task, cannot_write, pack, read_record, record_path
 from latentfoley.data.scan import count_recordings
 from latentfoley.data.shards import Dataset, Settings, find_shards, record_line, shard_name
-from latentfoley.data.table import DiskTable
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError, RecipeError
 from latentfoley.pools import map_in_processes, require_workers
@@ -60,13 +59,13 @@ def prepare(
     n_files = count_recordings(folder)
     values = {"folder": str(folder), "layout": choose_layout(folder, layout)} | settings
     chosen = Settings.parse(values, where="data prepare")
-    with Catalogue(folder, chosen.layout, captions) as catalogue:
+    with MetadataIndex(folder, chosen.layout, captions) as index:
         begin(out, MARKER, Dataset(settings=chosen))
         n_done = n_shards = 0
-        for n in map_in_processes(pack, _tasks(folder, out, catalogue, chosen), n_workers):
+        for n in map_in_processes(pack, _tasks(folder, out, index, chosen), n_workers):
             n_done, n_shards = n_done + n, n_shards + 1
             progress(n_done, n_files)
-        return _finish(out, chosen, n_shards, catalogue.faults)
+        return _finish(out, chosen, n_shards, index.skipped)
 
 
 def begin(out: Path, marker: str, description: Config) -> None:
@@ -117,19 +116,19 @@ def _is_same(name: str, before: Any, now: Any) -> bool:
     return bool(before == now)
 
 
-def _tasks(folder: Path, out: Path, catalogue: Catalogue, settings: Settings) -> Iterator[Task]:
+def _tasks(folder: Path, out: Path, index: MetadataIndex, settings: Settings) -> Iterator[Task]:
     names = find_recordings(folder)
     size = settings.recordings_per_shard
-    for index, first in enumerate(names):
-        shard = (_known(found, catalogue) for found in chain([first], islice(names, size - 1)))
-        yield Task(str(out), index, index * size, tuple(shard), settings)
+    for number, first in enumerate(names):
+        shard = (_known(found, index) for found in chain([first], islice(names, size - 1)))
+        yield Task(str(out), number, number * size, tuple(shard), settings)
 
 
-def _known(found: Found, catalogue: Catalogue) -> tuple[Found, Facts]:
-    return found, Facts() if found.fault else catalogue.facts(found.path)
+def _known(found: Found, index: MetadataIndex) -> tuple[Found, Metadata]:
+    return found, Metadata() if found.fault else index.find(found.path)
 
 
-def _finish(out: Path, settings: Settings, n_shards: int, faults: list[Fault]) -> Dataset:
+def _finish(out: Path, settings: Settings, n_shards: int, unused: list[SkippedFile]) -> Dataset:
     """Write the manifest and the list of what was left out; remove what is of no use any more."""
     counts: Counter[str] = Counter()
     licences: Counter[str] = Counter()
@@ -139,13 +138,13 @@ def _finish(out: Path, settings: Settings, n_shards: int, faults: list[Fault]) -
             _aside(out / "skipped.jsonl") as skipped,
             DiskTable() as digests,
         ):
-            _write_faults(skipped, faults)
-            counts["n_skipped"] = len(faults)
+            _write_skipped(skipped, unused)
+            counts["n_skipped"] = len(unused)
             for index in range(n_shards):
                 record = read_record(out, index)
                 if record is None:
                     raise RecipeError(f"the record of shard {index} in '{out}' is gone; run again")
-                _write_faults(skipped, record.skipped)
+                _write_skipped(skipped, record.skipped)
                 counts["n_skipped"] += len(record.skipped)
                 _count(record, manifest, digests, counts, licences)
         _remove_leftovers(out, n_shards)
@@ -186,8 +185,8 @@ def _count(
         licences[clip.licence] += 1
 
 
-def _write_faults(file: TextIO, faults: "list[Fault] | tuple[Fault, ...]") -> None:
-    file.writelines(json.dumps(fault._asdict()) + "\n" for fault in faults)
+def _write_skipped(file: TextIO, unused: "list[SkippedFile] | tuple[SkippedFile, ...]") -> None:
+    file.writelines(json.dumps(fault._asdict()) + "\n" for fault in unused)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from latentfoley.data.facts import cell_of, labels_of, numbered_captions, path_of
+from latentfoley.data.metadata import cell_of, labels_of, numbered_captions, path_of
 from latentfoley.data.tables import SUFFIXES as TABLES
 from latentfoley.data.tables import Row, encoding_by_mark, parse_rows
 from latentfoley.errors import InputError, nearest_files

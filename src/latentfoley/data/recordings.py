@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from latentfoley.audio import is_silent, normalise_peak, read_audio
-from latentfoley.data.manifest import read_manifest
+from latentfoley.data.metadata import read_manifest
 from latentfoley.errors import AudioFileError, RecipeError
 
 Samples = Float32[np.ndarray, "N"]

@@ -14,11 +14,10 @@ from pathlib import Path
 from pydantic import Field
 
 from latentfoley.config import Config
-from latentfoley.data.catalogue import Catalogue, Fault
-from latentfoley.data.facts import Facts
 from latentfoley.data.folder import Found, find_recordings, require_folder
 from latentfoley.data.measure import Measure, measure
-from latentfoley.data.table import DiskTable
+from latentfoley.data.metadata import Metadata
+from latentfoley.data.metadata_index import DiskTable, MetadataIndex, SkippedFile
 from latentfoley.errors import AudioFileError, InputError
 from latentfoley.pools import map_in_processes, require_workers
 from latentfoley.progress import Progress
@@ -70,7 +69,7 @@ class Scan(Config):
     silent: tuple[str, ...] = ()
     clipped: tuple[str, ...] = ()
     duplicates: tuple[tuple[str, str], ...] = ()
-    broken: tuple[Fault, ...] = ()
+    broken: tuple[SkippedFile, ...] = ()
 
 
 def scan(
@@ -96,14 +95,14 @@ def scan(
     """
     n_workers = require_workers(workers)
     n_files = count_recordings(folder)
-    with Catalogue(folder, layout, captions) as catalogue, DiskTable() as first_of:
+    with MetadataIndex(folder, layout, captions) as index, DiskTable() as first_of:
         tally = _Tally(first_of)
         tasks = ((str(folder), names) for names in _chunks(find_recordings(folder)))
         for results in map_in_processes(_measure_all, tasks, n_workers):
             for path, result in results:
-                tally.add(path, result, catalogue)
+                tally.add(path, result, index)
             progress(tally.n_seen, n_files)
-        return tally.scan(folder, catalogue)
+        return tally.scan(folder, index)
 
 
 def count_recordings(folder: Path) -> int:
@@ -158,16 +157,16 @@ class _Tally:
         self.silent: list[str] = []
         self.clipped: list[str] = []
         self.duplicates: list[tuple[str, str]] = []
-        self.broken: list[Fault] = []
+        self.broken: list[SkippedFile] = []
 
-    def add(self, path: str, result: Measure | str, catalogue: Catalogue) -> None:
+    def add(self, path: str, result: Measure | str, index: MetadataIndex) -> None:
         self.n_seen += 1
         if isinstance(result, str):
-            self.broken.append(Fault(path, result))
+            self.broken.append(SkippedFile(path, result))
             return
         self.n_recordings += 1
         self._add_sound(path, result)
-        self._add_facts(catalogue.facts(path))
+        self._add_metadata(index.find(path))
 
     def _add_sound(self, path: str, sound: Measure) -> None:
         self.total_s += sound.duration_s
@@ -187,17 +186,17 @@ class _Tally:
         if first != path:
             self.duplicates.append((path, first))
 
-    def _add_facts(self, facts: Facts) -> None:
-        self.captioned += bool(facts.captions)
-        self.labelled += bool(facts.labels)
-        self.licences[facts.licence] += 1
+    def _add_metadata(self, metadata: Metadata) -> None:
+        self.captioned += bool(metadata.captions)
+        self.labelled += bool(metadata.labels)
+        self.licences[metadata.licence] += 1
 
-    def scan(self, folder: Path, catalogue: Catalogue) -> Scan:
+    def scan(self, folder: Path, index: MetadataIndex) -> Scan:
         return Scan(
             folder=str(folder),
-            layout=catalogue.layout,
-            tables=tuple(catalogue.tables),
-            table_rows=catalogue.n_rows,
+            layout=index.layout,
+            tables=tuple(index.tables),
+            table_rows=index.n_rows,
             n_recordings=self.n_recordings,
             total_s=self.total_s,
             shortest_s=self.shortest_s if self.n_recordings else 0.0,
@@ -213,7 +212,7 @@ class _Tally:
             silent=tuple(self.silent),
             clipped=tuple(self.clipped),
             duplicates=tuple(self.duplicates),
-            broken=(*self.broken, *catalogue.faults),
+            broken=(*self.broken, *index.skipped),
         )
 
 

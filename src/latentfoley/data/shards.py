@@ -25,7 +25,7 @@ from jaxtyping import Float32
 from pydantic import Field
 
 from latentfoley.config import Config
-from latentfoley.data.manifest import Entry
+from latentfoley.data.metadata import Entry
 from latentfoley.errors import RecipeError, nearest_files
 
 Samples = Float32[np.ndarray, "N"]

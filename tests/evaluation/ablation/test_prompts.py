@@ -2,7 +2,7 @@
 
 import pytest
 
-from latentfoley.data.manifest import Entry, write_manifest
+from latentfoley.data.metadata import Entry, write_manifest
 from latentfoley.errors import InputError, RecipeError
 from latentfoley.evaluation.ablation.prompts import Prompt, read_prompts
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from latentfoley.audio import write_audio
-from latentfoley.data.manifest import Entry, write_manifest
+from latentfoley.data.metadata import Entry, write_manifest
 from latentfoley.errors import AudioFileError, InputError
 from latentfoley.evaluation.sets.clips import list_clips, pairs
 from latentfoley.provenance import Provenance

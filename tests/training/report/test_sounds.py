@@ -8,7 +8,7 @@ import soundfile
 import torch
 import torch.nn.functional as F
 
-from latentfoley.data.manifest import Entry, write_manifest
+from latentfoley.data.metadata import Entry, write_manifest
 from latentfoley.evaluation.metrics.loudness import Levels
 from latentfoley.training.report.measures import Nearness, Ranks, rank
 from latentfoley.training.report.run import read_run

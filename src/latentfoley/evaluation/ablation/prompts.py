@@ -7,7 +7,7 @@ from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
 
-from latentfoley.data.manifest import read_manifest
+from latentfoley.data.metadata import read_manifest
 from latentfoley.errors import RecipeError, nearest_files
 from latentfoley.evaluation.sets.prompts import read_captions
 from latentfoley.request import GenerationRequest

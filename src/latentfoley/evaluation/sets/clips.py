@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-from latentfoley.data.manifest import read_manifest
+from latentfoley.data.metadata import read_manifest
 from latentfoley.errors import AudioFileError, InputError, nearest_files
 from latentfoley.provenance import read_provenance
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from latentfoley.data.catalogue import choose_layout
-from latentfoley.data.facts import Facts
 from latentfoley.data.layouts import LAYOUTS, find
+from latentfoley.data.metadata import Metadata
+from latentfoley.data.metadata_index import choose_layout
 from latentfoley.errors import InputError, nearest
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, recordings_in, require_set
 
@@ -98,21 +98,21 @@ def _tables(folder: Path, name: str, split: str) -> list[Path]:
 
 def _read(
     folder: Path, name: str, split: str, tables: list[Path]
-) -> tuple[dict[str, Facts], dict[str, str]]:
+) -> tuple[dict[str, Metadata], dict[str, str]]:
     """Return what is known about every recording of a split, and which recording a key means."""
 
     def fault(where: str, reason: str) -> None:
         raise InputError(f"{where}: {reason}")
 
-    named: dict[str, Facts] = {}
+    named: dict[str, Metadata] = {}
     identities: dict[str, str] = {}
-    for key, facts in LAYOUTS[name].read(folder, tables, fault):
+    for key, metadata in LAYOUTS[name].read(folder, tables, fault):
         if not key or (split in _FOLDS and not key.startswith(f"{split}-")):
             continue  # a file of ESC-50 begins with its fold
         # A recording of AudioCaps has a row, with a number of its own, for each of its captions.
-        who = facts.source_url if name == "audiocaps" else key
+        who = metadata.source_url if name == "audiocaps" else key
         identities[key] = who
-        named[who] = named[who].joined(facts) if who in named else facts
+        named[who] = named[who].joined(metadata) if who in named else metadata
     return named, identities
 
 
@@ -130,14 +130,14 @@ def _find(folder: Path, name: str, identities: dict[str, str]) -> tuple[dict[str
     return found, n_copies
 
 
-def _prompt(facts: Facts) -> str:
-    if facts.captions:
-        return facts.captions[0]
-    return f"a sound of {' and '.join(label.lower() for label in facts.labels)}"
+def _prompt(metadata: Metadata) -> str:
+    if metadata.captions:
+        return metadata.captions[0]
+    return f"a sound of {' and '.join(label.lower() for label in metadata.labels)}"
 
 
-def _rule(named: dict[str, Facts]) -> str:
-    if any(facts.captions for facts in named.values()):
+def _rule(named: dict[str, Metadata]) -> str:
+    if any(metadata.captions for metadata in named.values()):
         return "the first caption of each clip, in the order of the tables"
     return '"a sound of LABEL and LABEL", all labels of the clip in lower case'
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from latentfoley.data.facts import facts_of, path_of
+from latentfoley.data.metadata import metadata_of, path_of
 from latentfoley.data.tables import SUFFIXES as TABLES
 from latentfoley.data.tables import read_rows
 from latentfoley.errors import InputError, nearest_files
@@ -71,7 +71,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
         raise InputError(f"{where}: {reason}")
 
     for number, row in enumerate(read_rows(path, fault), start=1):
-        captions = facts_of(row).captions
+        captions = metadata_of(row).captions
         if not captions:
             raise InputError(f"{path}, row {number}: no caption in columns {', '.join(row)}")
         yield _key(path_of(row), f"{path}, row {number}"), captions[0]

@@ -1,15 +1,18 @@
-"""What is known about a recording besides its sound; all of it optional.
+"""What is known about a recording besides its sound: rows of tables, and lines of a manifest.
 
-The diffusion model, the VAE and the vocoder read none of this. It is kept for those who train a
-CLAP, for attribution, and to hold some recordings out.
+All of it is optional. The diffusion model, the VAE and the vocoder read none of it: it is kept for
+CLAP, which is where words meet sounds, for attribution, and to hold some recordings out.
 """
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 from latentfoley.config import Config
+from latentfoley.errors import RecipeError, nearest_files
 
-# Under which names the tables of this field keep each fact, most telling first.
+# Under which names the tables of this field keep each kind of metadata, most telling first.
 _COLUMNS = {
     "path": ("path", "file_name", "filename", "file", "fname", "audio_path", "audio", "wav"),
     "captions": ("captions", "caption", "text", "prompt", "sentence", "description"),
@@ -26,7 +29,7 @@ _MOST_CHARACTERS = 2000  # of a caption; what `generate` takes
 Row = dict[str, Any]
 
 
-class Facts(Config):
+class Metadata(Config):
     """What is known about one recording. `split` is None where nobody has decided."""
 
     split: Literal["train", "valid"] | None = None
@@ -37,13 +40,13 @@ class Facts(Config):
     source_url: str = ""
     licence: str = ""
 
-    def joined(self, other: "Facts") -> "Facts":
+    def joined(self, other: "Metadata") -> "Metadata":
         """Return both: texts one after the other, and for the rest what stands here first."""
         mine, theirs = self.model_dump(), other.model_dump()
         both = {name: mine[name] or theirs[name] for name in mine}
         for name in ("captions", "labels"):
             both[name] = tuple(dict.fromkeys(mine[name] + theirs[name]))
-        return Facts(**both)
+        return Metadata(**both)
 
 
 def path_of(row: Row) -> str:
@@ -52,10 +55,10 @@ def path_of(row: Row) -> str:
     return _whole(path).strip() if isinstance(path, str | int) else ""
 
 
-def facts_of(row: Row) -> Facts:
+def metadata_of(row: Row) -> Metadata:
     """Read a row of any table: columns by the names that are common in this field."""
     captions = [*_texts(cell_of(row, "captions")), *map(_text, numbered_captions(row))]
-    return Facts(
+    return Metadata(
         split=split_of(_text(cell_of(row, "split"))),
         captions=tuple(dict.fromkeys(text[:_MOST_CHARACTERS] for text in captions if text)),
         labels=tuple(labels_of(row)),
@@ -112,3 +115,56 @@ def _text(value: Any) -> str:
 def _whole(value: str | float) -> str:
     """Return a text in which the half characters that JSON can hold are replaced."""
     return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+class Entry(Config):
+    """A line of a manifest. `path` is relative to the data folder the trainer is given."""
+
+    path: str
+    split: Literal["train", "valid"] = "train"
+    captions: tuple[str, ...] = ()
+    # Clips that share a label are not told apart by CLAP's contrastive loss.
+    labels: tuple[str, ...] = ()
+    title: str = ""
+    author: str = ""
+    source_url: str = ""
+    licence: str = ""
+
+
+def read_manifest(path: Path) -> list[Entry]:
+    """Return every entry of a JSONL manifest.
+
+    Raises:
+        RecipeError: the file is missing, empty, or a line is not a valid entry (with its number).
+    """
+    if not path.is_file():
+        raise RecipeError(f"there is no manifest at {path}.{nearest_files(path)}")
+    try:
+        # Only a line feed ends a line: a caption may hold the other separators of Unicode.
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 ({error})") from None
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            entries.append(Entry.parse(_object(line, path, number), where=f"{path}:{number}"))
+    if not entries:
+        raise RecipeError(f"the manifest {path} lists no recordings")
+    return entries
+
+
+def write_manifest(path: Path, entries: list[Entry]) -> None:
+    """Write entries as JSONL, leaving out what is empty."""
+    lines = [json.dumps(entry.model_dump(exclude_defaults=True)) for entry in entries]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _object(line: str, path: Path, number: int) -> dict[str, object]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        said = getattr(error, "msg", error)
+        raise RecipeError(f"{path}:{number}: not JSON ({said})") from None
+    if not isinstance(value, dict):
+        raise RecipeError(f"{path}:{number}: expected a JSON object, got {type(value).__name__}")
+    return value

@@ -1,20 +1,73 @@
-"""Manifests: one recording a line, and errors that say which line."""
+"""Metadata from rows of tables, and how two sources are joined."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentfoley.data.manifest import Entry, read_manifest, write_manifest
+from latentfoley.data.metadata import (
+    Entry,
+    Metadata,
+    metadata_of,
+    read_manifest,
+    split_of,
+    write_manifest,
+)
 from latentfoley.errors import RecipeError
 
-texts = st.text('aé雨"\\\n\u2028\x85 ', max_size=12)
+texts = st.text("ab", max_size=2)
+lists = st.lists(texts, max_size=3, unique=True).map(tuple)
+some_facts = st.builds(
+    Metadata,
+    split=st.sampled_from([None, "train", "valid"]),
+    captions=lists,
+    labels=lists,
+    title=texts,
+    licence=texts,
+)
+
+
+@given(one=some_facts)
+def test_nothing_adds_nothing(one):
+    assert one.joined(Metadata()) == Metadata().joined(one) == one.joined(one) == one
+
+
+@given(one=some_facts, two=some_facts, three=some_facts)
+def test_joining_has_no_brackets(one, two, three):
+    assert one.joined(two).joined(three) == one.joined(two.joined(three))
+
+
+@pytest.mark.parametrize(
+    ("row", "metadata"),
+    [
+        ({"caption_2": "b", "caption_1": "a", "caption_3": "a"}, {"captions": ("b", "a")}),
+        ({"Text": " two \n words "}, {"captions": ("two words",)}),
+        ({"caption": "x" * 3000}, {"captions": ("x" * 2000,)}),
+        ({"label": "Bee, wasp"}, {"labels": ("Bee, wasp",)}),
+        ({"labels": "Bee, wasp"}, {"labels": ("Bee", "wasp")}),
+        ({"labels": ["Bee, wasp"]}, {"labels": ("Bee, wasp",)}),
+        ({"tags": "a;b,c"}, {"labels": ("a", "b", "c")}),
+        ({"split": "test", "license": None}, {"split": "valid"}),
+        ({"caption": {"a": 1}, "title": 7}, {"title": "7"}),
+        ({}, {}),
+    ],
+)
+def test_a_row(row, metadata):
+    assert metadata_of(row) == Metadata(**metadata)
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "test", "eval", "evaluation"])
+def test_what_is_not_for_training_is_held_out(name):
+    assert split_of(name) == "valid"
+
+
+words = st.text('aé雨"\\\n\u2028\x85 ', max_size=12)
 entries = st.builds(
     Entry,
-    path=texts.filter(bool),
+    path=words.filter(bool),
     split=st.sampled_from(["train", "valid"]),
-    captions=st.lists(texts, max_size=3).map(tuple),
-    labels=st.lists(texts, max_size=2).map(tuple),
-    author=texts,
+    captions=st.lists(words, max_size=3).map(tuple),
+    labels=st.lists(words, max_size=2).map(tuple),
+    author=words,
 )
 
 

@@ -1,10 +1,12 @@
 """What is known about recordings, from every place where it may stand."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from folders import LAYOUTS, sound, write
-from latentfoley.data.catalogue import Catalogue, choose_layout
-from latentfoley.data.facts import Facts
+from latentfoley.data.metadata import Metadata
+from latentfoley.data.metadata_index import DiskTable, MetadataIndex, choose_layout
 from latentfoley.errors import InputError
 
 
@@ -12,12 +14,12 @@ class TestLayouts:
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_it_is_found_out_and_read(self, tmp_path, layout):
         expected = LAYOUTS[layout](tmp_path)
-        with Catalogue(tmp_path) as catalogue:
-            assert catalogue.layout == layout
-            for path, facts in expected.items():
-                known = catalogue.facts(path).model_dump()
-                assert {name: known[name] for name in facts} == facts, path
-            assert catalogue.faults == []
+        with MetadataIndex(tmp_path) as index:
+            assert index.layout == layout
+            for path, metadata in expected.items():
+                known = index.find(path).model_dump()
+                assert {name: known[name] for name in metadata} == metadata, path
+            assert index.skipped == []
 
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_one_that_the_folder_has_not(self, tmp_path, layout):
@@ -30,15 +32,15 @@ class TestLayouts:
 
     def test_plain_reads_no_tables(self, tmp_path):
         LAYOUTS["table"](tmp_path)
-        with Catalogue(tmp_path, "plain") as catalogue:
-            assert catalogue.facts("mine/audio/a.wav") == Facts()
+        with MetadataIndex(tmp_path, "plain") as index:
+            assert index.find("mine/audio/a.wav") == Metadata()
 
     def test_two_tables_with_the_same_names(self, tmp_path):
         for name in ("one", "two"):
             write(tmp_path / name / "metadata.csv", f"path,caption\na.wav,{name}\n")
-        with Catalogue(tmp_path) as catalogue:
-            assert catalogue.facts("one/a.wav").captions == ("one",)
-            assert catalogue.facts("two/deep/a.wav").captions == ("two",)
+        with MetadataIndex(tmp_path) as index:
+            assert index.find("one/a.wav").captions == ("one",)
+            assert index.find("two/deep/a.wav").captions == ("two",)
 
     def test_a_table_that_is_closed_is_reported(self, tmp_path, monkeypatch):
         LAYOUTS["audiocaps"](tmp_path)
@@ -50,9 +52,9 @@ class TestLayouts:
             return path_open(path, *words, **more)
 
         monkeypatch.setattr(type(tmp_path), "open", refuse)
-        with Catalogue(tmp_path) as catalogue:
-            assert catalogue.layout == "table"
-            assert {fault.path for fault in catalogue.faults} == {"train.csv", "test.csv"}
+        with MetadataIndex(tmp_path) as index:
+            assert index.layout == "table"
+            assert {fault.path for fault in index.skipped} == {"train.csv", "test.csv"}
 
 
 class TestTables:
@@ -68,8 +70,8 @@ class TestTables:
     def test_from_elsewhere(self, tmp_path, name, text):
         write(tmp_path / "tables" / name, text)
         (tmp_path / "sounds").mkdir()
-        with Catalogue(tmp_path / "sounds", captions=tmp_path / "tables" / name) as catalogue:
-            assert catalogue.facts("deep/a.wav").captions[0] == "rain"
+        with MetadataIndex(tmp_path / "sounds", captions=tmp_path / "tables" / name) as index:
+            assert index.find("deep/a.wav").captions[0] == "rain"
 
     @pytest.mark.parametrize(
         ("name", "text", "fault"),
@@ -84,8 +86,8 @@ class TestTables:
     )
     def test_what_is_wrong_with_them_is_said(self, tmp_path, name, text, fault):
         write(tmp_path / name, text)
-        with Catalogue(tmp_path) as catalogue:
-            ((path, reason),) = catalogue.faults
+        with MetadataIndex(tmp_path) as index:
+            ((path, reason),) = index.skipped
         assert f"{path}: {reason}".startswith(fault)
 
     @pytest.mark.parametrize(
@@ -96,54 +98,71 @@ class TestTables:
         (tmp_path / "captions.csv").touch()
         (tmp_path / "a.txt").touch()
         with pytest.raises(InputError, match=says):
-            Catalogue(tmp_path, captions=tmp_path / name)
+            MetadataIndex(tmp_path, captions=tmp_path / name)
 
 
 class TestBeside:
     @pytest.fixture
-    def facts(self, tmp_path):
+    def metadata(self, tmp_path):
         """Write files beside `deep/rain.wav`; return what is known of it then."""
         sound(tmp_path / "deep/rain.wav")
 
-        def facts(**files):
+        def metadata(**files):
             for name, text in files.items():
                 write(tmp_path / name.replace("__", "/").replace("_", "."), text)
-            with Catalogue(tmp_path) as catalogue:
-                return catalogue.facts("deep/rain.wav"), catalogue.faults
+            with MetadataIndex(tmp_path) as index:
+                return index.find("deep/rain.wav"), index.skipped
 
-        return facts
+        return metadata
 
-    def test_a_text_holds_a_caption_a_line(self, facts):
-        known, _ = facts(deep__rain_txt="rain on a roof\n\n  a  downpour\r\n")
+    def test_a_text_holds_a_caption_a_line(self, metadata):
+        known, _ = metadata(deep__rain_txt="rain on a roof\n\n  a  downpour\r\n")
         assert known.captions == ("rain on a roof", "a downpour")
 
-    def test_a_json_holds_anything_a_table_does(self, facts):
-        known, _ = facts(deep__rain_json='{"caption": "rain", "tags": "wet, roof", "license": "X"}')
-        assert known == Facts(captions=("rain",), labels=("wet", "roof"), licence="X")
+    def test_a_json_holds_anything_a_table_does(self, metadata):
+        known, _ = metadata(
+            deep__rain_json='{"caption": "rain", "tags": "wet, roof", "license": "X"}'
+        )
+        assert known == Metadata(captions=("rain",), labels=("wet", "roof"), licence="X")
 
     @pytest.mark.parametrize("text", ["[", "7", "[" * 100_000])
-    def test_a_json_that_is_none_is_said(self, facts, text):
-        known, faults = facts(deep__rain_json=text)
-        assert known == Facts()
+    def test_a_json_that_is_none_is_said(self, metadata, text):
+        known, faults = metadata(deep__rain_json=text)
+        assert known == Metadata()
         assert faults[0].path == "rain.json"
 
-    def test_half_a_character_is_replaced(self, facts):
-        known, _ = facts(deep__rain_json='{"caption": "\\ud800"}')
+    def test_half_a_character_is_replaced(self, metadata):
+        known, _ = metadata(deep__rain_json='{"caption": "\\ud800"}')
         assert known.captions == ("?",)
 
     def test_a_name_as_long_as_a_disk_takes(self, tmp_path):
         name = "x" * 251 + ".wav"
         sound(tmp_path / name)
-        with Catalogue(tmp_path) as catalogue:
-            assert catalogue.facts(name) == Facts()
+        with MetadataIndex(tmp_path) as index:
+            assert index.find(name) == Metadata()
 
-    def test_the_nearest_licence_counts(self, facts):
-        assert facts(LICENSE="\nMIT License\n")[0].licence == "MIT License"
-        assert facts(deep__COPYING_txt="CC-BY\n")[0].licence == "CC-BY"
+    def test_the_nearest_licence_counts(self, metadata):
+        assert metadata(LICENSE="\nMIT License\n")[0].licence == "MIT License"
+        assert metadata(deep__COPYING_txt="CC-BY\n")[0].licence == "CC-BY"
         spdx = "SPDX-FileCopyrightText: Ann\n\nSPDX-License-Identifier: CC0-1.0\n"
-        assert facts(deep__rain_wav_license=spdx)[0].licence == "CC0-1.0"
-        assert facts(deep__rain_json='{"licence": "X"}')[0].licence == "X"
+        assert metadata(deep__rain_wav_license=spdx)[0].licence == "CC0-1.0"
+        assert metadata(deep__rain_json='{"licence": "X"}')[0].licence == "X"
 
-    def test_captions_of_all_places_are_kept_the_nearest_first(self, facts):
-        known, _ = facts(t_csv="path,caption\nrain.wav,table\n", deep__rain_txt="beside")
+    def test_captions_of_all_places_are_kept_the_nearest_first(self, metadata):
+        known, _ = metadata(t_csv="path,caption\nrain.wav,table\n", deep__rain_txt="beside")
         assert known.captions == ("beside", "table")
+
+
+keys = st.text("aé雨\x00' ", max_size=4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(pairs=st.lists(st.tuples(keys, keys), max_size=8), asked=keys)
+def test_a_dictionary_on_disk_is_a_dictionary(pairs, asked):
+    expected = {}
+    with DiskTable() as table:
+        for key, text in pairs:
+            assert table.setdefault(key, "first") == expected.setdefault(key, "first")
+            table[key] = expected[key] = text
+        assert len(table) == len(expected)
+        assert table.get(asked) == expected.get(asked)

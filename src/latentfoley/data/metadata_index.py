@@ -11,15 +11,15 @@ What stands nearer to the recording comes first; captions and labels of all sour
 
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from latentfoley.data.facts import Facts, facts_of
 from latentfoley.data.layouts import LAYOUTS, find
-from latentfoley.data.table import DiskTable
+from latentfoley.data.metadata import Metadata, metadata_of
 from latentfoley.data.tables import SUFFIXES, read_object
 from latentfoley.errors import InputError, nearest, nearest_files
 
@@ -28,23 +28,69 @@ PLAIN = "plain"  # no tables, only what stands beside a recording
 _LICENCE_NAMES = re.compile(r"(licen[cs]e|copying)(\.txt|\.md)?", re.IGNORECASE)
 _SPDX = re.compile(r"SPDX-License-Identifier:\s*(\S.*)")
 _MOST_BYTES = 1 << 20  # of a side-car
+_CACHE_KIB = 512
 _MOST_CHARACTERS = 80  # of a licence's name
 
 
-class Fault(NamedTuple):
+class SkippedFile(NamedTuple):
     """Something that could not be used, where it is, and why."""
 
     path: str
     reason: str
 
 
-class Catalogue:
-    """Facts by recording.
+class DiskTable:
+    """Texts by key, in a private file that SQLite removes; memory stays at its cache."""
+
+    def __init__(self) -> None:
+        self._rows = sqlite3.connect("", isolation_level=None)  # "" is a temporary file
+        self._rows.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self._rows.execute("CREATE TABLE texts (key TEXT PRIMARY KEY, text TEXT) WITHOUT ROWID")
+        self._rows.execute("BEGIN")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._rows.close()
+
+    def __len__(self) -> int:
+        return int(self._rows.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
+
+    def __getitem__(self, key: str) -> str:
+        text = self.get(key)
+        if text is None:
+            raise KeyError(key)
+        return text
+
+    def __setitem__(self, key: str, text: str) -> None:
+        self._rows.execute("INSERT OR REPLACE INTO texts VALUES (?, ?)", (key, text))
+
+    def get(self, key: str) -> str | None:
+        """Return the text of a key, or None."""
+        row = self._rows.execute("SELECT text FROM texts WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def setdefault(self, key: str, text: str) -> str:
+        """Return what stands under a key, and put `text` there if nothing does."""
+        there = self.get(key)
+        if there is None:
+            self[key] = text
+        return text if there is None else there
+
+
+class MetadataIndex:
+    """Metadata by recording.
 
     Attributes:
         layout: how the folder was read.
         tables: the files that were read, relative to the folder.
-        faults: what in them could not be used.
+        skipped: what in them could not be used.
     """
 
     def __init__(
@@ -56,7 +102,7 @@ class Catalogue:
             InputError: an unknown layout, one that the folder has not, or no such table.
         """
         self.folder = folder
-        self.faults: list[Fault] = []
+        self.skipped: list[SkippedFile] = []
         self.layout = choose_layout(folder, layout)
         files = [] if self.layout == PLAIN else find(folder, LAYOUTS[self.layout])
         self.tables = [str(file.relative_to(folder)) for file in files]
@@ -87,46 +133,47 @@ class Catalogue:
         """How many different recordings the tables name."""
         return len(self._rows) + len(self._named)
 
-    def facts(self, path: str) -> Facts:
+    def find(self, path: str) -> Metadata:
         """Return what is known about the recording at `path`, relative to the folder."""
-        facts = self._beside(path)
+        metadata = self._beside(path)
         for known in self._from_tables(PurePosixPath(path)):
-            facts = facts.joined(known)
-        if facts.licence:
-            return facts
-        return facts.joined(Facts(licence=self._licence_of(str(PurePosixPath(path).parent))))
+            metadata = metadata.joined(known)
+        if metadata.licence:
+            return metadata
+        return metadata.joined(Metadata(licence=self._licence_of(str(PurePosixPath(path).parent))))
 
     def _add(self, rows: DiskTable, layout: str, root: Path, files: list[Path]) -> None:
-        for key, facts in LAYOUTS[layout].read(root, files, self._report):
+        for key, metadata in LAYOUTS[layout].read(root, files, self._report):
             if not key:
                 continue
             there = rows.get(key)
-            both = facts if there is None else Facts.model_validate_json(there).joined(facts)
-            rows[key] = both.model_dump_json(exclude_defaults=True)
+            if there is not None:
+                metadata = Metadata.model_validate_json(there).joined(metadata)
+            rows[key] = metadata.model_dump_json(exclude_defaults=True)
 
     def _report(self, where: str, reason: str) -> None:
-        self.faults.append(Fault(where, reason))
+        self.skipped.append(SkippedFile(where, reason))
 
-    def _from_tables(self, path: PurePosixPath) -> Iterator[Facts]:
+    def _from_tables(self, path: PurePosixPath) -> Iterator[Metadata]:
         for rows, layout in ((self._named, "table"), (self._rows, self.layout)):
             keys = [] if layout == PLAIN else LAYOUTS[layout].keys(path)
             found = (rows.get(key) for key in keys)
             text = next((text for text in found if text is not None), None)
             if text is not None:
-                yield Facts.model_validate_json(text)
+                yield Metadata.model_validate_json(text)
 
-    def _beside(self, path: str) -> Facts:
+    def _beside(self, path: str) -> Metadata:
         recording = self.folder / path
-        facts = Facts()
+        metadata = Metadata()
         if _is_file(notes := recording.with_suffix(".json")):
-            facts = facts_of(read_object(notes, self._report))
+            metadata = metadata_of(read_object(notes, self._report))
         if _is_file(words := recording.with_suffix(".txt")):
             lines = [" ".join(line.split()) for line in self._read(words).splitlines()]
-            facts = facts.joined(facts_of({"captions": lines}))
+            metadata = metadata.joined(metadata_of({"captions": lines}))
         for name in (f"{recording.name}.license", f"{recording.stem}.license"):
             if _is_file(licence := recording.with_name(name)):
-                facts = facts.joined(Facts(licence=_licence_name(self._read(licence))))
-        return facts
+                metadata = metadata.joined(Metadata(licence=_licence_name(self._read(licence))))
+        return metadata
 
     def _folder_licence(self, subfolder: str) -> str:
         """Return the licence of the nearest folder that has one."""
