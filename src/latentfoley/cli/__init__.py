@@ -11,7 +11,13 @@ import typer
 from rich.console import Console
 
 from latentfoley.cli import ablate, data, doctor, edit, evaluate, generate, info, models, train
-from latentfoley.errors import LatentFoleyError, UserError, printable, show_warnings_plainly
+from latentfoley.errors import (
+    InputError,
+    LatentFoleyError,
+    UserError,
+    printable,
+    show_warnings_plainly,
+)
 from latentfoley.version import __version__
 
 app = typer.Typer(
@@ -57,6 +63,9 @@ def main() -> None:
         app()
     except LatentFoleyError as error:
         _fail(error, USER_MISTAKE if isinstance(error, UserError) else OUR_MISTAKE)
+    except UnicodeEncodeError as error:  # a word of the command line that is no UTF-8
+        name = printable(str(error.object))[:200]
+        _fail(InputError(f"'{name}' holds bytes that are not UTF-8"), USER_MISTAKE)
     except OSError as error:
         _fail(error, OUR_MISTAKE if error.errno in _OF_THE_MACHINE else USER_MISTAKE)
     except KeyboardInterrupt:  # outside a command; inside, typer exits with the same code
