@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from latentfoley.checkpoints.towers import text_network
 from latentfoley.config import (
     ClapFrontEnd,
     MelConfig,
@@ -12,7 +13,7 @@ from latentfoley.config import (
     VaeConfig,
     VocoderConfig,
 )
-from latentfoley.errors import RecipeError
+from latentfoley.errors import ModelError, RecipeError
 
 ALL = [MelConfig, ClapFrontEnd, VaeConfig, UnetConfig, VocoderConfig, ScheduleConfig, ModelConfig]
 
@@ -65,7 +66,7 @@ class TestErrors:
             (UnetConfig, {"block_channels": (64, 72)}, "72 channels do not divide into 32 norm"),
             (UnetConfig, {"heads": (1, 2)}, r"heads \(1, 2\) must have one entry per level"),
             (UnetConfig, {"heads": (1, 3, 3, 3)}, "256 channels do not divide into 3 heads"),
-            (UnetConfig, {"heads": (1, 0, 3, 3)}, r"heads\.1: .*greater than 0, got 0"),
+            (UnetConfig, {"heads": (1, 0, 3, 3)}, r"heads\.1: .*greater than or equal to 1, got 0"),
             (ScheduleConfig, {"n_train_steps": 0}, "n_train_steps: .*greater than or equal to 1"),
             (ModelConfig, {"vae": {"scaling_factor": -1}}, "vae.scaling_factor: "),
         ],
@@ -88,3 +89,35 @@ def test_clap_listens_through_a_centred_mel():
 @pytest.mark.parametrize("levels", [1, 2, 3, 4, 5])
 def test_every_level_but_the_last_halves(levels):
     assert VaeConfig(block_channels=(32,) * levels).compression == 2 ** (levels - 1)
+
+
+class TestBounds:
+    """A hostile config is refused by its numbers, and not by the minutes it takes to build it."""
+
+    @pytest.mark.parametrize(
+        ("config", "values"),
+        [
+            (UnetConfig, {"layers_per_block": 10**6}),
+            (UnetConfig, {"embedding_dim": 10**400}),
+            (UnetConfig, {"block_channels": [32] * 10**5}),
+            (VaeConfig, {"block_channels": [32] * 40}),
+            (VaeConfig, {"scaling_factor": float("inf")}),
+            (VocoderConfig, {"upsample_rates": [2] * 99, "upsample_kernels": [4] * 99}),
+            (MelConfig, {"sample_rate": 10**9}),
+            (MelConfig, {"f_max_hz": float("nan")}),
+            (ClapFrontEnd, {"window_s": 1e30}),
+            (ScheduleConfig, {"n_train_steps": 10**12}),
+        ],
+    )
+    def test_sizes_beyond_any_model(self, config, values):
+        with pytest.raises(RecipeError) as refused:
+            config.parse(values, where="config.json")
+        assert next(iter(values)) in str(refused.value)
+        assert len(str(refused.value)) < 300
+
+    @pytest.mark.parametrize(
+        "values", [{"num_hidden_layers": 10**6}, {"depths": [2, 10**6]}, {"hidden_size": 10**9}]
+    )
+    def test_towers_too(self, values):
+        with pytest.raises(ModelError, match=rf"{next(iter(values))} is .*; allowed: up to"):
+            text_network({"model_type": "clap_text_model", **values})

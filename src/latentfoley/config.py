@@ -5,6 +5,7 @@ The values of the published sizes stand in `presets.py`; how they are stored on 
 """
 
 import math
+import reprlib
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -12,8 +13,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    PositiveFloat,
-    PositiveInt,
     Tag,
     ValidationError,
     model_validator,
@@ -25,7 +24,7 @@ from latentfoley.errors import RecipeError, nearest
 class Config(BaseModel):
     """Base of every description: immutable, strict about names, with errors that teach."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def parse(cls, values: dict[str, Any], *, where: str) -> Self:
@@ -56,8 +55,15 @@ class Config(BaseModel):
         if fault["type"] == "missing":
             return f"{name}: {fault['msg']}"
         said = fault["msg"].removeprefix("Value error, ")
-        return f"{name}: {said}, got {fault['input']!r}" if name else said
+        return f"{name}: {said}, got {reprlib.repr(fault['input'])}" if name else said
 
+
+# Bounds far beyond any model of this kind: a config of 10⁶ layers would be built for minutes first.
+Layers = Annotated[int, Field(ge=1, le=64)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Rate = Annotated[int, Field(ge=1, le=768_000)]
+Hertz = Annotated[float, Field(ge=0, le=384_000)]
+Levels = Field(min_length=1, max_length=10)
 
 _VOCODER_KINDS = ("hifigan", "spectral")
 
@@ -82,25 +88,25 @@ class MelConfig(Config):
     `inference`  on sample hop·i, N/hop + 1 frames: the front end of the AudioLDM inference package.
     """
 
-    sample_rate: PositiveInt = 16_000
-    n_fft: PositiveInt = 1024
-    hop_length: PositiveInt = 160
-    n_mels: PositiveInt = 64
-    f_min_hz: float = 0.0
-    f_max_hz: float = 8000.0
+    sample_rate: Rate = 16_000
+    n_fft: Width = 1024
+    hop_length: Width = 160
+    n_mels: Width = 64
+    f_min_hz: Hertz = 0.0
+    f_max_hz: Hertz = 8000.0
     framing: Literal["trainer", "inference"] = "trainer"
 
 
 class ClapFrontEnd(Config):
     """What the audio tower hears: power mels in dB of windows of one fixed length."""
 
-    sample_rate: PositiveInt = 48_000
-    n_fft: PositiveInt = 1024
-    hop_length: PositiveInt = 480
-    n_mels: PositiveInt = 64
-    f_min_hz: float = 50.0
-    f_max_hz: float = 14_000.0
-    window_s: PositiveFloat = 10.0
+    sample_rate: Rate = 48_000
+    n_fft: Width = 1024
+    hop_length: Width = 480
+    n_mels: Width = 64
+    f_min_hz: Hertz = 50.0
+    f_max_hz: Hertz = 14_000.0
+    window_s: float = Field(default=10.0, gt=0, le=3600)
 
     @property
     def n_samples(self) -> int:
@@ -124,12 +130,12 @@ class ClapFrontEnd(Config):
 class VaeConfig(Config):
     """The first stage. Compression r = 2^(levels - 1) in time and in frequency."""
 
-    latent_channels: PositiveInt = 8
-    block_channels: tuple[PositiveInt, ...] = Field(default=(128, 256, 512), min_length=1)
-    layers_per_block: PositiveInt = 2
-    norm_groups: PositiveInt = 32
+    latent_channels: Width = 8
+    block_channels: Annotated[tuple[Width, ...], Levels] = (128, 256, 512)
+    layers_per_block: Layers = 2
+    norm_groups: Width = 32
     # z = scaling_factor · (sampled latent): brings the latent to unit variance.
-    scaling_factor: float = Field(default=1.0, gt=0)
+    scaling_factor: float = Field(default=1.0, gt=0, le=1e6)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -146,12 +152,12 @@ class UnetConfig(Config):
     """The denoiser ε_θ(z_n, n, E). `heads` gives the attention heads of each level;
     level 0 has no attention, so its entry is unused and kept only for the published layout."""
 
-    latent_channels: PositiveInt = 8
-    block_channels: tuple[PositiveInt, ...] = Field(default=(128, 256, 384, 640), min_length=1)
-    layers_per_block: PositiveInt = 2
-    heads: tuple[PositiveInt, ...] = (4, 8, 12, 20)
-    embedding_dim: PositiveInt = 512
-    norm_groups: PositiveInt = 32
+    latent_channels: Width = 8
+    block_channels: Annotated[tuple[Width, ...], Levels] = (128, 256, 384, 640)
+    layers_per_block: Layers = 2
+    heads: tuple[Width, ...] = (4, 8, 12, 20)
+    embedding_dim: Width = 512
+    norm_groups: Width = 32
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -174,13 +180,13 @@ class SpectralVocoderConfig(Config):
     """The vocoder that ends in an inverse STFT of `n_fft` samples, a multiple of the hop."""
 
     kind: Literal["spectral"]
-    n_mels: PositiveInt = 64
-    sample_rate: PositiveInt = 16_000
-    hop_length: PositiveInt = 160
-    n_fft: PositiveInt = 640
-    width: PositiveInt = 256
-    hidden: PositiveInt = 768
-    n_blocks: PositiveInt = 6
+    n_mels: Width = 64
+    sample_rate: Rate = 16_000
+    hop_length: Width = 160
+    n_fft: Width = 640
+    width: Width = 256
+    hidden: Width = 768
+    n_blocks: Layers = 6
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -194,13 +200,15 @@ class SpectralVocoderConfig(Config):
 class VocoderConfig(Config):
     """The HiFi-GAN generator. The product of the rates is the hop length of the mel."""
 
-    n_mels: PositiveInt = 64
-    sample_rate: PositiveInt = 16_000
-    channels: PositiveInt = 1024
-    upsample_rates: tuple[PositiveInt, ...] = (5, 4, 2, 2, 2)
-    upsample_kernels: tuple[PositiveInt, ...] = (16, 16, 8, 4, 4)
-    resblock_kernels: tuple[PositiveInt, ...] = (3, 7, 11)
-    resblock_dilations: tuple[tuple[PositiveInt, ...], ...] = ((1, 3, 5),) * 3
+    n_mels: Width = 64
+    sample_rate: Rate = 16_000
+    channels: Width = 1024
+    upsample_rates: Annotated[tuple[Width, ...], Levels] = (5, 4, 2, 2, 2)
+    upsample_kernels: Annotated[tuple[Width, ...], Levels] = (16, 16, 8, 4, 4)
+    resblock_kernels: Annotated[tuple[Width, ...], Levels] = (3, 7, 11)
+    resblock_dilations: Annotated[tuple[Annotated[tuple[Width, ...], Levels], ...], Levels] = (
+        (1, 3, 5),
+    ) * 3
     leaky_relu_slope: float = 0.1
 
     @model_validator(mode="after")
@@ -235,7 +243,7 @@ AnyVocoderConfig = Annotated[
 class ScheduleConfig(Config):
     """β_n: squares of equally spaced numbers from √beta_start to √beta_end."""
 
-    n_train_steps: int = Field(default=1000, ge=1)
+    n_train_steps: int = Field(default=1000, ge=1, le=1_000_000)
     beta_start: float = 0.0015
     beta_end: float = 0.0195
     # What the network predicts: the noise (the published models), or v = α ε - σ z_0.

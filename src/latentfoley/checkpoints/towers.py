@@ -3,6 +3,7 @@
 Their `config.json` is that of transformers, so their config stays a plain dictionary here.
 """
 
+import reprlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,27 @@ def audio_network(config: Json) -> nn.Module:
     return _build(config, ClapAudioConfig, ClapAudioModelWithProjection)
 
 
+_MOST_LAYERS, _MOST_WIDTH = 128, 1_000_000  # a config of 10⁶ layers would be built for minutes
+
+
+def _require_bounded(config: Json) -> None:
+    """Refuse sizes far beyond any tower.
+
+    Raises:
+        ModelError: names the key.
+    """
+    for key, value in config.items():
+        most = _MOST_LAYERS if key in ("num_hidden_layers", "depths") else _MOST_WIDTH
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int) and number > most:
+                raise ModelError(
+                    f"{config.get('model_type')}: {key} is {reprlib.repr(value)}; allowed: up to "
+                    f"{most:,}"
+                )
+
+
 def _build(config: Json, config_kind: Any, model_kind: Any) -> nn.Module:
+    _require_bounded(config)
     try:
         model: nn.Module = model_kind(config_kind(**config))
     except Exception as error:  # transformers lets through whatever its checks raise
