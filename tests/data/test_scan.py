@@ -57,6 +57,26 @@ def test_what_is_wrong(found):
     assert "cut short" in reasons["short.flac"]
 
 
+def test_what_is_strange(tmp_path):
+    sound(tmp_path / "good.wav", tone())
+    sound(tmp_path / "cancels.wav", np.stack([tone(), -tone()], axis=1))
+    sound(tmp_path / "quiet.wav", np.stack([1e-4 * tone(), -1e-4 * tone()], axis=1))
+    spike = tone()
+    spike[100] = 1e29
+    soundfile.write(tmp_path / "spike.wav", spike, 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "scale.wav", 32_768 * tone(), 16_000, subtype="FLOAT")
+    for name in ("a.mpc", "a.dsf", "a.ra", "a.M4A"):
+        write(tmp_path / name, "something")
+    found = scan(tmp_path, workers=1)
+    reasons, remarks = dict(found.broken), dict(found.remarks)
+    assert found.n_recordings == 3
+    assert found.silent == ("quiet.wav",)
+    assert "cancel each other" in reasons.pop("cancels.wav")
+    assert "no sound has" in reasons.pop("spike.wav")
+    assert sorted(reasons) == ["a.M4A", "a.dsf", "a.mpc", "a.ra"]
+    assert list(remarks) == ["scale.wav"] and "integers" in remarks["scale.wav"]
+
+
 def test_histograms_count_everything_once(found):
     assert sum(found.durations.values()) == found.n_recordings
     assert sum(found.levels.values()) == found.n_recordings - len(found.silent)

@@ -65,6 +65,7 @@ def scan(
         return
     _print_rows(_scan_rows(found))
     _print_faults("broken", found.broken)
+    _print_faults("remarks", found.remarks)
     _print_files("silent", found.silent)
     _print_files("clipped", found.clipped)
     _print_files("duplicates", [f"{path} = {first}" for path, first in found.duplicates])
@@ -207,7 +208,7 @@ def _scan_rows(found: "Scan") -> dict[str, str]:
     if found.tables:
         shown = ", ".join(found.tables[:_SHOWN])
         rows["tables"] = f"{shown} ({found.layout}, {found.table_rows:,} recordings named)"
-    for label in ("silent", "clipped", "duplicates", "broken"):
+    for label in ("silent", "clipped", "duplicates", "remarks", "broken"):
         rows[label] = f"{len(getattr(found, label)):,}"
     return rows
 

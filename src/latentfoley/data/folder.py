@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 from latentfoley.errors import AudioFileError, InputError, nearest_files
 
-READABLE = frozenset((".wav", ".wave", ".aif", ".aiff", ".aifc", ".flac", ".ogg", ".oga")) | {
-    ".opus",
-    ".mp3",
+# What looks like sound. Some of it is not read here: it is listed as broken, with the reason,
+# instead of being passed over.
+_SUFFIXES = {
+    *(".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
+    *(".flac", ".ogg", ".oga", ".opus", ".spx", ".mp1", ".mp2", ".mp3", ".mpga", ".aac", ".ac3"),
+    *(".m4a", ".m4b", ".m4r", ".mp4", ".3gp", ".3ga", ".webm", ".weba", ".mka", ".wma", ".asf"),
+    *(".amr", ".awb", ".ape", ".wv", ".tta", ".alac", ".dts", ".eac3", ".mpc", ".ra", ".voc"),
+    *(".gsm", ".sph", ".nist", ".ircam", ".sd2", ".dsf", ".dff"),
 }
-# Sound, but not for us: it is listed as broken, with the reason, instead of being passed over.
-CONVERTIBLE = frozenset((".m4a", ".aac", ".wma", ".mp4", ".webm", ".mka", ".ape", ".wv", ".caf"))
 
 
 class Found(NamedTuple):
@@ -103,4 +106,4 @@ def _spelt(path: str, fault: str = "") -> Found:
 
 def is_sound(name: str) -> bool:
     """Return whether a file's suffix is one of sound, readable here or not."""
-    return os.path.splitext(name)[1].lower() in READABLE | CONVERTIBLE  # noqa: PTH122
+    return os.path.splitext(name)[1].lower() in _SUFFIXES  # noqa: PTH122

@@ -29,6 +29,7 @@ class Measure(Config):
         channels: before the mix-down.
         kind: container and codec, for example "WAV PCM_16".
         peak: largest magnitude of any channel; full scale is 1.
+        mono_peak: the same of the mix-down.
         rms: of the mono mix-down.
         clipped: samples that stand, three or more in a row, at full scale.
         digest: of the decoded mono samples and their rate: equal for equal sounds, whatever the
@@ -40,14 +41,15 @@ class Measure(Config):
     channels: int
     kind: str
     peak: float
+    mono_peak: float
     rms: float
     clipped: int
     digest: str
 
     @property
     def silent(self) -> bool:
-        """Whether nothing in it is above -80 dBFS."""
-        return self.peak <= SILENCE_PEAK
+        """Whether nothing in its mix-down is above -80 dBFS."""
+        return self.mono_peak <= SILENCE_PEAK
 
 
 class Meter:
@@ -55,7 +57,7 @@ class Meter:
 
     def __init__(self) -> None:
         self.sample_rate = self.channels = self.n_samples = self.clipped = 0
-        self.peak = self.energy = 0.0
+        self.peak = self.mono_peak = self.energy = 0.0
         self._digest = hashlib.blake2b(digest_size=16)
 
     def hear(self, sample_rate: int, block: Block) -> Float32[np.ndarray, "N"]:
@@ -66,6 +68,7 @@ class Meter:
         self.sample_rate, self.channels = sample_rate, block.shape[1]
         self.n_samples += len(block)
         self.peak = max(self.peak, float(np.abs(block).max()))
+        self.mono_peak = max(self.mono_peak, float(np.abs(mono).max()))
         self.energy += float(np.square(mono, dtype=np.float64).sum())
         self.clipped += count_clipped(block)
         self._digest.update(mono.tobytes())
@@ -79,6 +82,7 @@ class Meter:
             channels=self.channels,
             kind=kind,
             peak=self.peak,
+            mono_peak=self.mono_peak,
             rms=(self.energy / self.n_samples) ** 0.5,
             clipped=self.clipped,
             digest=self._digest.hexdigest(),

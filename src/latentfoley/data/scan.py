@@ -6,6 +6,7 @@ with the number of sound recordings: only counts do, and the list of what is wro
 """
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
@@ -18,7 +19,7 @@ from latentfoley.data.folder import Found, find_recordings, require_folder
 from latentfoley.data.measure import Measure, measure
 from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import DiskTable, MetadataIndex, SkippedFile
-from latentfoley.errors import AudioFileError, InputError
+from latentfoley.errors import AudioFileError, InputError, RecordingWarning
 from latentfoley.pools import map_in_processes, require_workers
 from latentfoley.progress import Progress
 
@@ -47,6 +48,7 @@ class Scan(Config):
         captioned, labelled: recordings with at least one.
         silent, clipped: paths.
         duplicates: pairs (path, the first with the same samples).
+        remarks: recordings that were read, and what is wrong with them all the same.
         broken: what could not be read, and why; sub-folders and tables among it.
     """
 
@@ -69,6 +71,7 @@ class Scan(Config):
     silent: tuple[str, ...] = ()
     clipped: tuple[str, ...] = ()
     duplicates: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[SkippedFile, ...] = ()
     broken: tuple[SkippedFile, ...] = ()
 
 
@@ -99,8 +102,9 @@ def scan(
         tally = _Tally(first_of)
         tasks = ((str(folder), names) for names in _chunks(find_recordings(folder)))
         for results in map_in_processes(_measure_all, tasks, n_workers):
-            for path, result in results:
+            for path, result, remarks in results:
                 tally.add(path, result, index)
+                tally.remarks += [SkippedFile(path, remark) for remark in remarks]
             progress(tally.n_seen, n_files)
         return tally.scan(folder, index)
 
@@ -120,22 +124,29 @@ def count_recordings(folder: Path) -> int:
     return n_files
 
 
-Measured = tuple[str, Measure | str]
+Measured = tuple[str, Measure | str, tuple[str, ...]]
 
 
 def _measure_all(task: tuple[str, list[Found]]) -> list[Measured]:
     """Measure some recordings; where one is broken, return the reason instead."""
     folder, names = task
-    return [(name.path, _measure_or_reason(Path(folder), name)) for name in names]
+    return [_measure_or_reason(Path(folder), name) for name in names]
 
 
-def _measure_or_reason(folder: Path, name: Found) -> Measure | str:
+def _measure_or_reason(folder: Path, name: Found) -> Measured:
     if name.fault:
-        return name.fault
-    try:
-        return measure(folder / name.path)
-    except AudioFileError as error:
-        return str(error)
+        return name.path, name.fault, ()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RecordingWarning)
+        try:
+            result: Measure | str = measure(folder / name.path)
+        except AudioFileError as error:
+            result = str(error)
+    # It is opened twice, for its samples and for its kind, and both times it is said.
+    remarks = dict.fromkeys(
+        str(one.message) for one in caught if issubclass(one.category, RecordingWarning)
+    )
+    return name.path, result, tuple(remarks)
 
 
 def _chunks(names: Iterator[Found]) -> Iterator[list[Found]]:
@@ -157,6 +168,7 @@ class _Tally:
         self.silent: list[str] = []
         self.clipped: list[str] = []
         self.duplicates: list[tuple[str, str]] = []
+        self.remarks: list[SkippedFile] = []
         self.broken: list[SkippedFile] = []
 
     def add(self, path: str, result: Measure | str, index: MetadataIndex) -> None:
@@ -212,6 +224,7 @@ class _Tally:
             silent=tuple(self.silent),
             clipped=tuple(self.clipped),
             duplicates=tuple(self.duplicates),
+            remarks=tuple(self.remarks),
             broken=(*self.broken, *index.skipped),
         )
 
