@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from latentfoley.clap import AudioTower, TextTower, audio_features, cut_windows
 from latentfoley.config import ClapFrontEnd
 from latentfoley.errors import ModelError
+from latentfoley.resampling import RESAMPLERS
 from micro import EMBEDDING_DIM, FRONT_END, MAX_TOKENS
 from signals import chirp, noise, tone
 
@@ -219,3 +220,12 @@ class TestFolders:
         tower = TextTower.load(folder)
         assert next(tower.model.parameters()).dtype == torch.float32
         assert cosine(tower.embed(["rain"]), E) > 0.999
+
+
+@pytest.mark.parametrize(("name", "to_rate"), RESAMPLERS.items())
+def test_a_tower_brings_sound_to_its_rate_as_its_front_end_says(micro_model, name, to_rate):
+    front_end = FRONT_END.model_copy(update={"resampler": name})
+    tower = AudioTower(micro_model.audio.model, front_end)
+    sound = noise(0.5, 44_100)
+    expected = tower.embed_all([to_rate(sound, 44_100, front_end.sample_rate)])[0]
+    torch.testing.assert_close(tower.embed(sound, 44_100), expected, rtol=0, atol=0)

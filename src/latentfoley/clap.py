@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentfoley.audio import resample
-from latentfoley.config import ClapFrontEnd
+from latentfoley.config import PUBLISHED_FRONT_END, ClapFrontEnd
 from latentfoley.mel import mel_filters, power
 from latentfoley.notation import Embedding, Waveform
+from latentfoley.resampling import RESAMPLERS
 
 AudioFeatures = Float[Tensor, "B 1 T F"]
 
@@ -97,14 +97,21 @@ class AudioTower:
         from latentfoley.checkpoints.layout import read_front_end
 
         if folder.is_file():
-            return cls(original.open_audio(folder).fill(towers.audio_network), ClapFrontEnd())
+            return cls(original.open_audio(folder).fill(towers.audio_network), PUBLISHED_FRONT_END)
         model = towers.open_audio(folder).fill(towers.audio_network)
         return cls(model, read_front_end(folder / "feature_extractor"))
 
     @torch.no_grad()
     def embed(self, waveform: Float[np.ndarray, "N"], sample_rate: int) -> Float[Tensor, "D"]:
         """Return the unit vector of a mono sound of any length and rate."""
-        return self.embed_all([resample(waveform, sample_rate, self.front_end.sample_rate)])[0]
+        return self.embed_all([self.resample(waveform, sample_rate)])[0]
+
+    def resample(
+        self, waveform: Float[np.ndarray, "N"], sample_rate: int
+    ) -> Float[np.ndarray, "M"]:
+        """Return a sound at the tower's rate, by the resampler the tower was trained with."""
+        to_rate = RESAMPLERS[self.front_end.resampler]
+        return to_rate(waveform, sample_rate, self.front_end.sample_rate)
 
     @torch.no_grad()
     def embed_all(self, waveforms: Sequence[Float[np.ndarray, "N"]]) -> Embedding:

@@ -97,9 +97,14 @@ class MelConfig(Config):
     framing: Literal["trainer", "inference"] = "trainer"
 
 
-class ClapFrontEnd(Config):
-    """What the audio tower hears: power mels in dB of windows of one fixed length."""
+Resampler = Literal["soxr-hq", "sinc-hann-6"]
+"""Ours, and the windowed sinc of torchaudio that AudioLDM's authors put before CLAP."""
 
+
+class ClapFrontEnd(Config):
+    """What the audio tower sees: power mels in dB of windows of one fixed length."""
+
+<<<<<<< HEAD
     sample_rate: Rate = 48_000
     n_fft: Width = 1024
     hop_length: Width = 480
@@ -107,6 +112,17 @@ class ClapFrontEnd(Config):
     f_min_hz: Hertz = 50.0
     f_max_hz: Hertz = 14_000.0
     window_s: float = Field(default=10.0, gt=0, le=3600)
+=======
+    sample_rate: PositiveInt = 48_000
+    n_fft: PositiveInt = 1024
+    hop_length: PositiveInt = 480
+    n_mels: PositiveInt = 64
+    f_min_hz: float = 50.0
+    f_max_hz: float = 14_000.0
+    window_s: PositiveFloat = 10.0
+    # By which sound is brought to `sample_rate`; a tower is used with the one it was trained with.
+    resampler: Resampler = "soxr-hq"
+>>>>>>> d75390d (Give a published CLAP sound by the resampler of its authors)
 
     @property
     def n_samples(self) -> int:
@@ -125,6 +141,9 @@ class ClapFrontEnd(Config):
             f_max_hz=self.f_max_hz,
             framing="inference",
         )
+
+
+PUBLISHED_FRONT_END = ClapFrontEnd(resampler="sinc-hann-6")
 
 
 class VaeConfig(Config):

@@ -15,7 +15,7 @@ from latentfoley.checkpoints.export import schedule_buffers, write_original
 from latentfoley.checkpoints.original import ema_name, open_audio, open_original, read_state
 from latentfoley.checkpoints.parts import open_folder, write_folder
 from latentfoley.clap import AudioTower
-from latentfoley.config import ScheduleConfig
+from latentfoley.config import PUBLISHED_FRONT_END, ScheduleConfig
 from latentfoley.diffusion import Schedule
 from latentfoley.errors import ModelError
 from latentfoley.loading import open_model
@@ -66,6 +66,10 @@ class TestRead:
         block = "audio_model.audio_encoder.layers.1.blocks.0.attention.self"
         parts = [opened().audio.weights[f"{block}.{n}.weight"] for n in ("query", "key", "value")]
         assert torch.equal(torch.cat(parts), small_state[name])
+
+    def test_its_clap_is_given_sound_by_the_resampler_of_the_authors(self, opened):
+        assert opened().front_end == PUBLISHED_FRONT_END
+        assert PUBLISHED_FRONT_END.resampler == "sinc-hann-6"
 
     def test_a_trainer_checkpoint(self, small_state, opened, tmp_path):
         path = tmp_path / "trainer.ckpt"

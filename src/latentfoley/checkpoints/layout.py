@@ -181,6 +181,7 @@ def write_front_end(folder: Path, front_end: ClapFrontEnd) -> None:
         "truncation": "rand_trunc",
         "padding_value": 0.0,
         "top_db": None,
+        "resampler": front_end.resampler,
     }
     write_json(folder / "preprocessor_config.json", values)
 
@@ -198,6 +199,7 @@ def read_front_end(folder: Path) -> ClapFrontEnd:
             "f_min_hz": values["frequency_min"],
             "f_max_hz": values["frequency_max"],
             "window_s": values["max_length_s"],
+            "resampler": values.get("resampler", "soxr-hq"),
         },
         folder,
     )

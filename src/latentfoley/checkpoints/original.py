@@ -26,7 +26,7 @@ from latentfoley.checkpoints.tensors import (
     read_pickle,
     require_tensors,
 )
-from latentfoley.config import ClapFrontEnd, ScheduleConfig, UnetConfig, VaeConfig
+from latentfoley.config import PUBLISHED_FRONT_END, ScheduleConfig, UnetConfig, VaeConfig
 from latentfoley.errors import ModelError
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
@@ -81,7 +81,7 @@ def open_original(
         vocoder=reader.take(infer.vocoder_config(state, path), Vocoder, keymaps.VOCODER),
         text=reader.take(infer.text_config(state, mode, path), towers.text_network, keymaps.TEXT),
         audio=_take_audio(reader, state, path),
-        front_end=ClapFrontEnd(),
+        front_end=PUBLISHED_FRONT_END,
         schedule=ScheduleConfig(),
         about=layout.Description(),
         find_tokenizer=find_tokenizer,

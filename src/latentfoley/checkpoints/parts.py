@@ -18,6 +18,7 @@ from latentfoley.checkpoints.json_files import Json, read_json, write_json
 from latentfoley.checkpoints.kinds import TRANSFORMERS_WEIGHTS
 from latentfoley.checkpoints.tensors import Stored, write_tensors
 from latentfoley.config import (
+    PUBLISHED_FRONT_END,
     AnyVocoderConfig,
     ClapFrontEnd,
     ScheduleConfig,
@@ -79,7 +80,7 @@ def open_folder(folder: Path, mode: Compat = "trained") -> Parts:
         vocoder=layout.open_vocoder(folder / "vocoder"),
         text=towers.with_eps(text, eps.value),
         audio=towers.open_audio(folder) if has_audio else None,
-        front_end=layout.read_front_end(extractor) if has_audio else ClapFrontEnd(),
+        front_end=layout.read_front_end(extractor) if has_audio else PUBLISHED_FRONT_END,
         schedule=layout.read_schedule(folder / "scheduler"),
         about=layout.read_description(folder),
         find_tokenizer=lambda: folder / "tokenizer",

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from latentfoley.audio import fit_length, is_silent, normalise_peak, resample
+from latentfoley.audio import fit_length, is_silent, normalise_peak
 from latentfoley.checkpoints.layout import read_description, read_vae
 from latentfoley.checkpoints.parts import Parts
 from latentfoley.checkpoints.towers import audio_network
@@ -166,12 +166,9 @@ class Encoder:
 
     def _embed(self, waveforms: Float32[np.ndarray, "B N"]) -> Float[Tensor, "B D"]:
         """Return E of each waveform, as `AudioTower.embed` does, but together."""
-        front_end = self.tower.front_end
+        n_samples, rate = self.tower.front_end.n_samples, self.mel.sample_rate
         heard = [
-            cut_windows(
-                torch.from_numpy(resample(waveform, self.mel.sample_rate, front_end.sample_rate)),
-                front_end.n_samples,
-            )
+            cut_windows(torch.from_numpy(self.tower.resample(waveform, rate)), n_samples)
             for waveform in waveforms
         ]
         E = self.tower.embed_windows(torch.cat(heard).to(self.device))  # (B·W, D)

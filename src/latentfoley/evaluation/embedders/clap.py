@@ -17,6 +17,7 @@ from jaxtyping import Float32, Float64
 from latentfoley.checkpoints import towers
 from latentfoley.checkpoints.layout import read_front_end
 from latentfoley.clap import AudioTower, TextTower
+from latentfoley.config import PUBLISHED_FRONT_END
 from latentfoley.errors import ModelError, nearest_files
 from latentfoley.evaluation.embedders import Features
 from latentfoley.evaluation.features.preprocess import Reading
@@ -44,7 +45,8 @@ class ClapEmbedder:
     @property
     def reading(self) -> Reading:
         """Rules of reading: ours, at the rate of the tower, which repeats short sounds."""
-        return Reading(sample_rate=self.audio.front_end.sample_rate)
+        front_end = self.audio.front_end
+        return Reading(sample_rate=front_end.sample_rate, resampler=front_end.resampler)
 
     def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:
         """Return one unit row, and the zero-shot logits, per sound."""
@@ -75,8 +77,11 @@ def _towers(folder: Path) -> tuple[AudioTower, TextTower]:
     if (folder / "model_index.json").is_file():
         return AudioTower.load(folder), TextTower.load(folder)
     audio, text = towers.open_both(folder)
+    front_end = read_front_end(folder).model_copy(
+        update={"resampler": PUBLISHED_FRONT_END.resampler}
+    )
     return (
-        AudioTower(audio.fill(towers.audio_network), read_front_end(folder)),
+        AudioTower(audio.fill(towers.audio_network), front_end),
         TextTower(text.fill(towers.text_network), towers.read_tokenizer(folder)),
     )
 
