@@ -104,7 +104,6 @@ Resampler = Literal["soxr-hq", "sinc-hann-6"]
 class ClapFrontEnd(Config):
     """What the audio tower sees: power mels in dB of windows of one fixed length."""
 
-<<<<<<< HEAD
     sample_rate: Rate = 48_000
     n_fft: Width = 1024
     hop_length: Width = 480
@@ -112,17 +111,8 @@ class ClapFrontEnd(Config):
     f_min_hz: Hertz = 50.0
     f_max_hz: Hertz = 14_000.0
     window_s: float = Field(default=10.0, gt=0, le=3600)
-=======
-    sample_rate: PositiveInt = 48_000
-    n_fft: PositiveInt = 1024
-    hop_length: PositiveInt = 480
-    n_mels: PositiveInt = 64
-    f_min_hz: float = 50.0
-    f_max_hz: float = 14_000.0
-    window_s: PositiveFloat = 10.0
     # By which sound is brought to `sample_rate`; a tower is used with the one it was trained with.
     resampler: Resampler = "soxr-hq"
->>>>>>> d75390d (Give a published CLAP sound by the resampler of its authors)
 
     @property
     def n_samples(self) -> int:
