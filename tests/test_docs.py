@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import yaml
 
 from latentfoley.cli import main
 from signals import noise
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "recipes").rglob("*.md")]
+FOLDERS = ("docs", "integrations", "recipes")
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(page for name in FOLDERS for page in (ROOT / name).rglob("*.md")),
+]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)")
 PROGRAM = ".venv/bin/latentfoley"
@@ -75,3 +80,17 @@ def test_links_lead_somewhere(document):
         if document.name == "model_card.md":  # a template: its links count from the model's folder
             beside = ROOT / "src/latentfoley/resources/tiny"
         assert (beside / target).exists(), target
+
+
+def test_the_navigation_of_the_site_names_every_page():
+    """Decisions and the reference are listed when it is built: `docs/site/hooks.py`."""
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+    def leaves(entry):
+        inside = entry.values() if isinstance(entry, dict) else entry
+        return [entry] if isinstance(entry, str) else [x for part in inside for x in leaves(part)]
+
+    named = leaves(settings["nav"])
+    pages = {page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md")}
+    listed = {page.as_posix() for page in pages if page.parts[0] != "decisions"}
+    assert sorted(named) == sorted({*listed, "decisions/", "reference/"})
