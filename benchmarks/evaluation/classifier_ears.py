@@ -26,7 +26,7 @@ from classifier import (
     windows_of,
 )
 from latentfoley.evaluation.embedders import Features
-from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 
 
 class ClassifierEars:
@@ -34,7 +34,7 @@ class ClassifierEars:
 
     name, pooled, classes = "classifier", False, f"ESC-10, {len(CLASSES)} classes"
     class_names = CLASSES  # so it can judge, in an ablation
-    reading = Reading(sample_rate=SAMPLE_RATE, min_samples=MIN_SAMPLES)
+    preprocessing = AudioPreprocessing(sample_rate=SAMPLE_RATE, min_samples=MIN_SAMPLES)
 
     def __init__(self, path: Path) -> None:
         self.weights_hash = sha256(path.read_bytes()).hexdigest()

@@ -31,13 +31,18 @@ import torch
 from latentfoley.audio import read_audio, write_audio
 from latentfoley.evaluation.embedders import find_embedder
 from latentfoley.evaluation.embedders.clap import ClapEmbedder
-from latentfoley.evaluation.evaluate import evaluate
+from latentfoley.evaluation.evaluate import Settings, evaluate
 from latentfoley.evaluation.features.cache import Cache
-from latentfoley.evaluation.features.extract import Heard, hear, hear_all
-from latentfoley.evaluation.features.texts import embed_texts
+from latentfoley.evaluation.features.extract import (
+    FeatureExtractor,
+    FeatureSet,
+    embed_texts,
+    extract_all,
+    extract_features,
+)
 from latentfoley.evaluation.metrics.divergence import log_softmax
 from latentfoley.evaluation.metrics.loudness import measure
-from latentfoley.evaluation.sections import Ears, Settings, level_section
+from latentfoley.evaluation.sections import Inputs, embedder_section, level_section
 from latentfoley.evaluation.sets.clips import Clip, ClipSet
 
 HERE = Path(__file__).parent
@@ -105,20 +110,25 @@ def timed(action: Callable[[], T]) -> tuple[Seconds, T]:
     return Seconds(time.perf_counter() - wall, time.process_time() - cpu), found
 
 
-def read_each(clips: tuple[Clip, ...], ears: ClapEmbedder) -> list[np.ndarray]:
+def read_each(clips: tuple[Clip, ...], embedder: ClapEmbedder) -> list[np.ndarray]:
     """Read and embed one clip after the other; return what was read."""
     waveforms = []
     for clip in clips:
-        waveforms.append(read_audio(clip.path, sample_rate=ears.reading.sample_rate).waveform)
-        ears.embed(waveforms[-1:])
+        waveforms.append(
+            read_audio(clip.path, sample_rate=embedder.preprocessing.sample_rate).waveform
+        )
+        embedder.embed(waveforms[-1:])
     return waveforms
 
 
-def four_scores(made: Heard, real: Heard, texts: np.ndarray) -> dict[str, float]:
+def four_scores(
+    generated: FeatureSet, reference: FeatureSet, texts: np.ndarray
+) -> dict[str, float]:
     """Return FD, KL, IS and CLAP score by their definitions."""
-    assert made.logits is not None
-    assert real.logits is not None
-    x, y, p, q = made.rows, real.rows, log_softmax(made.logits), log_softmax(real.logits)
+    assert generated.logits is not None
+    assert reference.logits is not None
+    x, y = generated.rows, reference.rows
+    p, q = log_softmax(generated.logits), log_softmax(reference.logits)
     covs = [np.cov(rows, rowvar=False) for rows in (x, y)]
     root = np.real(scipy.linalg.sqrtm(covs[0] @ covs[1]))
     shift = x.mean(axis=0) - y.mean(axis=0)
@@ -132,35 +142,36 @@ def four_scores(made: Heard, real: Heard, texts: np.ndarray) -> dict[str, float]
 
 
 def plain_loop(
-    made: ClipSet, real: ClipSet, settings: Settings, n_part: int
+    generated: ClipSet, reference: ClipSet, settings: Settings, n_part: int
 ) -> tuple[dict[str, Seconds], dict[str, float]]:
     """Return the seconds of the loop with four and with all scores, and the four scores.
 
-    Features that were heard before stand in for those of the clips that are not timed.
+    Cached features stand in for those of the clips that are not timed.
     """
     cache = Cache(settings.cache)
-    ears = Ears("clap", settings, cache)
-    clap = ears.embedder
+    clap = find_embedder("clap")
     assert isinstance(clap, ClapEmbedder)
-    part, n_parts = made.clips[:n_part], len(made.clips) / n_part
+    extractor = FeatureExtractor(clap, clap.preprocessing)
+    part, n_parts = generated.clips[:n_part], len(generated.clips) / n_part
     read_s, waveforms = timed(lambda: read_each(part, clap))
     texts_s, _ = timed(lambda: [clap.embed_texts([clip.caption]) for clip in part])
     levels_s, _ = timed(lambda: [measure(waveform, RATE) for waveform in waveforms])
 
-    levels, (of_made,) = hear_all(made.source, made.clips, [(clap, ears.reading)], cache)
-    of_real = hear(real.source, real.clips, clap, ears.reading, cache)
-    captions = [clip.caption for clip in made.clips]
+    levels, (of_generated,) = extract_all(generated, [extractor], cache)
+    of_reference = extract_features(reference, extractor, cache)
+    captions = [clip.caption for clip in generated.clips]
     texts = embed_texts(captions, clap, cache)
-    four_s, four = timed(lambda: four_scores(of_made, of_real, texts))
+    four_s, four = timed(lambda: four_scores(of_generated, of_reference, texts))
 
     def all_scores() -> None:
         level_section(levels, settings.bootstrap)
-        ears.section(of_made, of_real, captions, paired=True, warnings=[])
+        inputs = Inputs(generated=of_generated, reference=of_reference, texts=texts, paired=True)
+        embedder_section(extractor, inputs, settings.protocol, settings.bootstrap, [])
 
     all_s, _ = timed(all_scores)
-    heard_s = read_s.times(2 * n_parts) + texts_s.times(n_parts)
-    every_s = heard_s + levels_s.times(2 * n_parts) + all_s
-    return {"four scores": heard_s + four_s, "all scores": every_s}, four
+    features_s = read_s.times(2 * n_parts) + texts_s.times(n_parts)
+    every_s = features_s + levels_s.times(2 * n_parts) + all_s
+    return {"four scores": features_s + four_s, "all scores": every_s}, four
 
 
 def compare(folder: Path, n: int, n_part: int) -> dict[str, Any]:

@@ -27,8 +27,7 @@ from recognise import resynthesise
 import latentfoley
 from latentfoley.audio import read_audio, write_audio
 from latentfoley.data.metadata import Entry, read_manifest
-from latentfoley.evaluation.evaluate import Evaluation, evaluate
-from latentfoley.evaluation.sections import Settings
+from latentfoley.evaluation.evaluate import Evaluation, Settings, evaluate
 from latentfoley.evaluation.sets.clips import Clip, ClipSet
 from latentfoley.evaluation.sets.generated import generate_set
 from latentfoley.evaluation.sets.prompts import Caption

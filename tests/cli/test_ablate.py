@@ -74,7 +74,7 @@ class TestMistakes:
         ("changes", "says"),
         [
             ({"metrics": ["clap score"]}, "Did you mean 'CLAP score'?"),
-            ({"metrics": ["recognised"]}, "'recognised' needs an embedder: a judge"),
+            ({"metrics": ["recognised"]}, "'recognised' needs an embedder: a classifier"),
             ({"embedders": ["clpa"]}, "Did you mean 'clap'?"),
             ({"reference": "nowhere", "metrics": ["FD"]}, "no folder or manifest 'nowhere'"),
             ({"baselines": [{"steps": 3}]}, "no cell has steps = 3; allowed: 1, 2"),

@@ -8,7 +8,7 @@ import soundfile
 
 from latentfoley.evaluation import embedders
 from latentfoley.evaluation.embedders import Features
-from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 from signals import noise, tone
 
 LOCK = threading.Lock()
@@ -18,7 +18,7 @@ class Bands:
     """Log energies of eight bands: what a sound is, roughly."""
 
     name, weights_hash, pooled, classes = "bands", "b" * 64, False, "8 bands"
-    reading = Reading(sample_rate=16_000, min_samples=512)
+    preprocessing = AudioPreprocessing(sample_rate=16_000, min_samples=512)
     calls = 0
 
     def embed(self, waveforms):

@@ -7,9 +7,8 @@ import pytest
 import soundfile
 
 from latentfoley.errors import AudioFileError, InputError
-from latentfoley.evaluation.evaluate import evaluate
+from latentfoley.evaluation.evaluate import Settings, evaluate
 from latentfoley.evaluation.metrics.score import Bootstrap
-from latentfoley.evaluation.sections import Settings
 from signals import noise
 
 pytestmark = pytest.mark.usefixtures("bands")
@@ -116,7 +115,7 @@ class TestRecord:
         section = record["sections"][1]
         assert section["embedder"] == "bands"
         assert section["weights_hash"] == "b" * 64
-        assert section["reading"]["resampler"] == "soxr-hq"
+        assert section["preprocessing"]["resampler"] == "soxr-hq"
         for score in section["scores"]:
             assert score["n"] == 24
             assert score["interval"][0] <= score["value"] <= score["interval"][1]

@@ -10,9 +10,8 @@ import pytest
 from rich.console import Console
 
 from latentfoley.evaluation import report
-from latentfoley.evaluation.evaluate import evaluate
+from latentfoley.evaluation.evaluate import Settings, evaluate
 from latentfoley.evaluation.metrics.score import Bootstrap
-from latentfoley.evaluation.sections import Settings
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from latentfoley.evaluation import evaluate as evaluate_module
-from latentfoley.evaluation.evaluate import evaluate
+from latentfoley.evaluation.evaluate import Settings, evaluate
 from latentfoley.evaluation.metrics.score import Bootstrap
-from latentfoley.evaluation.sections import Settings
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def as_the_tool(sets, bands, monkeypatch):
 
 
 def test_files_are_read_as_the_tool_reads_them(as_the_tool):
-    assert as_the_tool.reading == {
+    assert as_the_tool.preprocessing == {
         "sample_rate": 16_000,
         "resampler": "sinc-hann-6",
         "channels": "first",

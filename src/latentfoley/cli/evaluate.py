@@ -89,12 +89,13 @@ def evaluate(
 
     Example: latentfoley evaluate tiny AUDIOCAPS/ --dataset audiocaps --html report.html
     """
+    from latentfoley.evaluation.evaluate import Settings, require_settings
     from latentfoley.evaluation.evaluate import evaluate as compare
-    from latentfoley.evaluation.evaluate import require_settings
     from latentfoley.evaluation.features.cache import default_folder
     from latentfoley.evaluation.metrics.score import Bootstrap
-    from latentfoley.evaluation.sections import Settings
-    from latentfoley.evaluation.sets.sides import is_model, reference_side, wanted_captions
+    from latentfoley.evaluation.sets.datasets import reference_set
+    from latentfoley.evaluation.sets.generated import is_model
+    from latentfoley.evaluation.sets.prompts import wanted_captions
 
     settings = Settings(
         embedders=tuple(embedder or ["clap"]),
@@ -111,7 +112,7 @@ def evaluate(
     if download:
         _fetch(settings.embedders)
     require_settings(settings)
-    real = reference_side(reference, dataset, split)
+    real = reference_set(reference, dataset, split)
     made: Path | ClipSet = generated
     if is_model(str(generated), asked_for=captions is not None or dataset is not None):
         loading = {"device": device, "dtype": dtype, "compat": compat, "lora": lora}

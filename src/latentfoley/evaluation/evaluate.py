@@ -1,24 +1,67 @@
 """Two sets of clips → every score that can be computed, and warnings about those that cannot.
 
-This file decides which metrics apply; what they are stands in their own files.
+The walk: sets (`sets/`), embedders (`embedders/`), features (`features/`), scores (`sections.py`,
+which calls `metrics/`).
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from latentfoley.errors import InputError, nearest
-from latentfoley.evaluation.embedders import require_embedder
+from latentfoley.evaluation.embedders import TextEmbedder, find_embedder, require_embedder
 from latentfoley.evaluation.features.cache import Cache
-from latentfoley.evaluation.features.extract import hear_all
+from latentfoley.evaluation.features.extract import (
+    FeatureExtractor,
+    FeatureSet,
+    embed_texts,
+    extract_all,
+    extract_features,
+)
+from latentfoley.evaluation.features.preprocess import (
+    AudioPreprocessing,
+    Samples,
+    as_audioldm_eval,
+)
 from latentfoley.evaluation.metrics.loudness import Levels
-from latentfoley.evaluation.metrics.score import FEWEST_CLIPS
-from latentfoley.evaluation.sections import Ears, Section, Settings, level_section, pair_section
+from latentfoley.evaluation.metrics.score import FEWEST_CLIPS, Bootstrap, Rows
+from latentfoley.evaluation.sections import (
+    Inputs,
+    Section,
+    embedder_section,
+    level_section,
+    pair_section,
+)
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, as_set, pairs, require_limit
 
 PROTOCOLS = ("latentfoley", "audioldm_eval")
 _TOOL_EMBEDDERS = ("cnn14-16k", "cnn14-32k", "vggish")
+_PAIRS = AudioPreprocessing(sample_rate=16_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to compute.
+
+    Attributes:
+        embedders: names, or NAME=PATH.
+        protocol: "audioldm_eval" reads files and computes scores as that tool does.
+        reconstruction: clips of a pair are meant to be the same sound: adds LSD, STFT and mel
+            distances, PSNR and SSIM.
+        training: the set the model was trained on, to look for copies.
+        limit: the first so many clips of each set.
+        bootstrap: how intervals are drawn.
+        cache: the folder of the cache; None for none.
+    """
+
+    embedders: tuple[str, ...] = ("clap",)
+    protocol: str = "latentfoley"
+    reconstruction: bool = False
+    training: Path | ClipSet | None = None
+    limit: int | None = None
+    bootstrap: Bootstrap = field(default_factory=Bootstrap)
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +98,7 @@ class Evaluation:
 def evaluate(
     generated: Path | ClipSet, reference: Path | ClipSet, settings: Settings
 ) -> Evaluation:
-    """Compare a set of generated clips with a set of real ones.
+    """Compare a set of generated clips with a set of reference clips.
 
     Args:
         generated: folder, manifest, or a set that was listed elsewhere.
@@ -69,32 +112,37 @@ def evaluate(
         ModelError: weights that are not those of the embedder.
     """
     require_settings(settings)
-    cache = Cache(settings.cache)
-    one, other = (as_set(side, settings.limit) for side in (generated, reference))
-    made, real = one.clips, other.clips
-    paired, warning = pairs(made, real)
+    one, other = (as_set(clips, settings.limit) for clips in (generated, reference))
+    paired, warning = pairs(one.clips, other.clips)
     warnings = [*one.warnings, *other.warnings, *([warning] if warning else [])]
-    if min(len(made), len(real)) < FEWEST_CLIPS:
+    if min(len(one.clips), len(other.clips)) < FEWEST_CLIPS:
         warnings.append(
-            f"{len(made)} generated and {len(real)} reference clips are too few: no score of them "
-            "says anything about others, and none has an interval"
+            f"{len(one.clips)} generated and {len(other.clips)} reference clips are too few: no "
+            "score of them says anything about others, and none has an interval"
         )
-    ears = [Ears(spec, settings, cache) for spec in settings.embedders]
-    through = [(ear.embedder, ear.reading) for ear in ears]
-    levels, of_made = hear_all(one.source, made, through, cache)
+    cache, bootstrap = Cache(settings.cache), settings.bootstrap
+    extractors = [_extractor(spec, settings.protocol) for spec in settings.embedders]
+    levels, of_generated = extract_all(one, extractors, cache)
     _require_sound(levels, one.source, "generated", warnings)
-    levels_of_real, of_real = hear_all(other.source, real, through, cache)
-    _require_sound(levels_of_real, other.source, "reference", warnings)
-    sections = [level_section(levels, settings.bootstrap)]
-    captions = [clip.caption for clip in made]
-    for ear, heard, wanted in zip(ears, of_made, of_real, strict=True):
-        sections.append(ear.section(heard, wanted, captions, paired=paired, warnings=warnings))
+    levels_of_reference, of_reference = extract_all(other, extractors, cache)
+    _require_sound(levels_of_reference, other.source, "reference", warnings)
+    training = None if settings.training is None else as_set(settings.training)
+    sections = [level_section(levels, bootstrap)]
+    for extractor, *features in zip(extractors, of_generated, of_reference, strict=True):
+        inputs = Inputs(
+            generated=features[0],
+            reference=features[1],
+            training=_of_training(training, extractor, cache),
+            texts=_of_captions(one, extractor, cache, warnings),
+            paired=paired,
+        )
+        sections.append(embedder_section(extractor, inputs, settings.protocol, bootstrap, warnings))
     if settings.reconstruction:
-        sections.append(pair_section(made, real, paired, settings.bootstrap))
+        sections.append(pair_section(_read_pairs(one, other, paired), _PAIRS.rules, bootstrap))
     return Evaluation(
-        str(one.source), str(other.source), settings.protocol, len(made), len(real),
+        str(one.source), str(other.source), settings.protocol, len(one.clips), len(other.clips),
         {"generated": dict(one.about), "reference": dict(other.about)},
-        tuple(sections), tuple(warnings), tuple(made),
+        tuple(sections), tuple(warnings), one.clips,
     )  # fmt: skip
 
 
@@ -119,6 +167,12 @@ def require_settings(settings: Settings) -> None:
         require_embedder(spec)
 
 
+def _extractor(spec: str, protocol: str) -> FeatureExtractor:
+    embedder = find_embedder(spec)
+    own = embedder.preprocessing
+    return FeatureExtractor(embedder, own if protocol == "latentfoley" else as_audioldm_eval(own))
+
+
 def _require_sound(levels: Sequence[Levels], source: Path, what: str, warnings: list[str]) -> None:
     """Refuse a set of silence, warn of one with silence in it."""
     n_silent = sum(level.silent for level in levels)
@@ -131,3 +185,35 @@ def _require_sound(levels: Sequence[Levels], source: Path, what: str, warnings: 
             f"{n_silent} of {len(levels)} {what} clips are silent (below -60 dBFS): distances "
             "between sets can be fooled by silence"
         )
+
+
+def _of_training(
+    training: ClipSet | None, extractor: FeatureExtractor, cache: Cache
+) -> FeatureSet | None:
+    return None if training is None else extract_features(training, extractor, cache)
+
+
+def _of_captions(
+    clips: ClipSet, extractor: FeatureExtractor, cache: Cache, warnings: list[str]
+) -> Rows | None:
+    """Return one row per caption; None from an embedder without texts or for missing captions."""
+    if not hasattr(extractor.embedder, "embed_texts"):
+        return None
+    n_missing = sum(not clip.caption for clip in clips.clips)
+    if n_missing:
+        warnings.append(f"CLAP score is left out: {n_missing} clips have no caption")
+        return None
+    captions = [clip.caption for clip in clips.clips]
+    return embed_texts(captions, cast(TextEmbedder, extractor.embedder), cache)
+
+
+def _read_pairs(one: ClipSet, other: ClipSet, paired: bool) -> list[tuple[Samples, Samples]]:
+    """Return the samples of every pair.
+
+    Raises:
+        InputError: the names of the sets differ.
+    """
+    if not paired:
+        raise InputError("reconstruction needs a reference of the same name for every clip")
+    both = zip(one.clips, other.clips, strict=True)
+    return [(_PAIRS.read(a.path), _PAIRS.read(b.path)) for a, b in both]

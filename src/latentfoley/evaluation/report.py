@@ -11,7 +11,7 @@ import numpy as np
 from latentfoley.config import MelConfig
 from latentfoley.encoding import encode_audio
 from latentfoley.evaluation.evaluate import Evaluation
-from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 from latentfoley.evaluation.metrics.score import Score, Values
 from latentfoley.evaluation.sections import Section
 from latentfoley.evaluation.sets.clips import Clip
@@ -73,7 +73,11 @@ def section_name(section: Section) -> str:
 
 def section_details(section: Section) -> str:
     """Return by which weights, with which classes, and how files were read."""
-    facts = {"weights": section.weights_hash[:12], "classes": section.classes, **section.reading}
+    facts = {
+        "weights": section.weights_hash[:12],
+        "classes": section.classes,
+        **section.preprocessing,
+    }
     return _listed({name: value for name, value in facts.items() if value != ""})
 
 
@@ -166,7 +170,7 @@ def _ranking(evaluation: Evaluation) -> Score | None:
 
 
 def _card(clip: Clip, value: str) -> dict[str, Any]:
-    waveform = Reading(sample_rate=_RATE).read(clip.path)[: round(_MAX_SHOWN_S * _RATE)]
+    waveform = AudioPreprocessing(sample_rate=_RATE).read(clip.path)[: round(_MAX_SHOWN_S * _RATE)]
     wav = encode_audio(waveform, _RATE, suffix=".wav", provenance=None)
     return {"clip": clip, "value": value, "wav": wav, "png": _picture(clip, waveform)}
 

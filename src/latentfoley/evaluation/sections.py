@@ -1,20 +1,18 @@
-"""The scores that apply to one embedder, to levels, and to pairs of the same sound."""
+"""Features and levels → the scores that apply to them, in sections: one per embedder, one for
+levels, and one for pairs of the same sound.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from latentfoley.config import MelConfig
 from latentfoley.errors import InputError
-from latentfoley.evaluation.embedders import Embedder, TextEmbedder, find_embedder
-from latentfoley.evaluation.features.cache import Cache
-from latentfoley.evaluation.features.extract import Heard, hear
-from latentfoley.evaluation.features.preprocess import Reading
-from latentfoley.evaluation.features.texts import embed_texts
+from latentfoley.evaluation.features.extract import FeatureExtractor, FeatureSet
+from latentfoley.evaluation.features.preprocess import Samples
 from latentfoley.evaluation.metrics.clap_score import clap_score, clap_similarity
 from latentfoley.evaluation.metrics.divergence import kl_sigmoid, kl_softmax
 from latentfoley.evaluation.metrics.diversity import (
@@ -22,7 +20,11 @@ from latentfoley.evaluation.metrics.diversity import (
     memorisation_rate,
     nearest_training_score,
 )
-from latentfoley.evaluation.metrics.frechet import frechet_infinity, frechet_per_clip, frechet_score
+from latentfoley.evaluation.metrics.frechet import (
+    frechet_infinity,
+    frechet_per_clip,
+    frechet_score,
+)
 from latentfoley.evaluation.metrics.inception import inception_score
 from latentfoley.evaluation.metrics.kernel import kad_score, kid_score
 from latentfoley.evaluation.metrics.loudness import (
@@ -32,38 +34,11 @@ from latentfoley.evaluation.metrics.loudness import (
     silence_rate,
 )
 from latentfoley.evaluation.metrics.mel_pairs import psnr_score, ssim_score
-from latentfoley.evaluation.metrics.score import Bootstrap, Score
+from latentfoley.evaluation.metrics.score import Bootstrap, Rows, Score
 from latentfoley.evaluation.metrics.waveform_pairs import lsd_score, mel_score, stft_score
-from latentfoley.evaluation.sets.clips import Clip, ClipSet, as_set
 from latentfoley.mel import log_mel
 
-_PAIR_RATE = 16_000
-_TOOL_MIN_SAMPLES = 32_000
-_TOOL_SPLITS, _TOOL_EPS = 10, 1e-6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What to compute.
-
-    Attributes:
-        embedders: names, or NAME=PATH.
-        protocol: "audioldm_eval" reads files and computes scores as that tool does.
-        reconstruction: clips of a pair are meant to be the same sound: adds LSD, STFT and mel
-            distances, PSNR and SSIM.
-        training: the set the model was trained on, to look for copies.
-        limit: the first so many clips of each set.
-        bootstrap: how intervals are drawn.
-        cache: the folder of the cache; None for none.
-    """
-
-    embedders: tuple[str, ...] = ("clap",)
-    protocol: str = "latentfoley"
-    reconstruction: bool = False
-    training: Path | ClipSet | None = None
-    limit: int | None = None
-    bootstrap: Bootstrap = field(default_factory=Bootstrap)
-    cache: Path | None = None
+_TOOL_SPLITS, _TOOL_EPS = 10, 1e-6  # of audioldm_eval
 
 
 @dataclass(frozen=True)
@@ -73,7 +48,7 @@ class Section:
     embedder: str
     weights_hash: str
     classes: str
-    reading: dict[str, str | int]
+    preprocessing: dict[str, str | int]
     scores: tuple[Score, ...]
 
 
@@ -87,154 +62,135 @@ def level_section(levels: Sequence[Levels], bootstrap: Bootstrap) -> Section:
     return Section("", "", "", {"sample_rate": "each file's own", "channels": "mean"}, scores)
 
 
-class _Collected:
-    """Scores as they come; one that cannot be computed becomes a warning, not a number."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inputs:
+    """What the scores of one embedder are computed from.
 
-    def __init__(self, warnings: list[str]) -> None:
-        self.scores: list[Score] = []
-        self.warnings = warnings
+    Attributes:
+        generated, reference: features of both sets.
+        training: features of the set that the model was trained on; None leaves out its scores.
+        texts: the embedding of every generated clip's caption; None leaves out the CLAP score.
+        paired: whether clip k of both sets belong together.
+    """
 
-    def add(self, metric: Callable[..., Score], *args: Any, **settings: Any) -> None:
-        """Compute one score, or say why it is left out."""
-        try:
-            self.scores.append(metric(*args, **settings))
-        except InputError as error:
-            self.warnings.append(f"left out: {error}")
-
-
-class Ears:
-    """One embedder with the settings it is used with."""
-
-    def __init__(self, spec: str, settings: Settings, cache: Cache) -> None:
-        self.embedder: Embedder = find_embedder(spec)
-        self.settings, self.cache = settings, cache
-        self.reading = _reading(self.embedder.reading, settings.protocol)
-
-    def section(
-        self,
-        made: Heard,
-        real: Heard,
-        captions: Sequence[str],
-        *,
-        paired: bool,
-        warnings: list[str],
-    ) -> Section:
-        """Return every score of two sets; those of pairs only where names agree."""
-        out = _Collected(warnings)
-        if self.settings.protocol == "audioldm_eval":
-            self._as_the_tool(out, made, real, paired)
-        else:
-            self._distances(out, made, real)
-            self._classes(out, made, real, paired)
-            self._cosines(out, made, real, paired, captions)
-            self._copies(out, made, real)
-        reader = self.embedder
-        return Section(
-            reader.name, reader.weights_hash, reader.classes, self.reading.rules, tuple(out.scores)
-        )
+    generated: FeatureSet
+    reference: FeatureSet
+    training: FeatureSet | None = None
+    texts: Rows | None = None
+    paired: bool = False
 
     @property
-    def distance(self) -> str:
-        """How the Fréchet distance is called on these features."""
-        return "FAD" if self.embedder.name == "vggish" else "FD"
-
-    def _distances(self, out: _Collected, made: Heard, real: Heard) -> None:
-        boot = self._bootstrap(made, real)
-        self._frechet(out, made, real)
-        out.add(frechet_infinity, made.rows, real.rows, name=f"{self.distance}∞", bootstrap=boot)
-        out.add(
-            frechet_per_clip,
-            made.windows,
-            real.rows,
-            name=f"{self.distance} per clip",
-            bootstrap=self.settings.bootstrap,
-        )
-        out.add(kad_score, made.rows, real.rows, bootstrap=boot)
-        out.add(kid_score, made.rows, real.rows, bootstrap=boot)
-
-    def _frechet(self, out: _Collected, made: Heard, real: Heard) -> None:
-        boot = self._bootstrap(made, real)
-        out.add(frechet_score, made.rows, real.rows, name=self.distance, bootstrap=boot)
-
-    def _bootstrap(self, made: Heard, real: Heard) -> Bootstrap:
-        """Return how to draw sets of rows: by clips, whole."""
-        if not self.embedder.pooled:
-            return self.settings.bootstrap
-        return replace(self.settings.bootstrap, owners=(made.owners, real.owners))
-
-    def _classes(self, out: _Collected, made: Heard, real: Heard, paired: bool) -> None:
-        boot = self.settings.bootstrap
-        if made.logits is None or real.logits is None:
-            return
-        out.add(inception_score, made.logits, bootstrap=boot)
-        if paired:
-            out.add(kl_softmax, made.logits, real.logits, bootstrap=boot)
-
-    def _cosines(
-        self, out: _Collected, made: Heard, real: Heard, paired: bool, captions: Sequence[str]
-    ) -> None:
-        boot = self.settings.bootstrap
-        if not hasattr(self.embedder, "embed_texts"):
-            return
-        if all(captions):
-            texts = embed_texts(captions, cast(TextEmbedder, self.embedder), self.cache)
-            out.add(clap_score, made.per_clip, texts, bootstrap=boot)
-        else:
-            n_missing = sum(not caption for caption in captions)
-            out.warnings.append(f"CLAP score is left out: {n_missing} clips have no caption")
-        if paired:
-            out.add(clap_similarity, made.per_clip, real.per_clip, bootstrap=boot)
-
-    def _copies(self, out: _Collected, made: Heard, real: Heard) -> None:
-        boot, training = self.settings.bootstrap, self.settings.training
-        out.add(diversity_score, made.per_clip, bootstrap=boot)
-        out.add(diversity_score, real.per_clip, name="diversity of the reference", bootstrap=boot)
-        if training is None:
-            return
-        known = as_set(training)
-        heard = hear(known.source, known.clips, self.embedder, self.reading, self.cache)
-        seen = heard.per_clip
-        out.add(nearest_training_score, made.per_clip, seen, bootstrap=boot)
-        out.add(memorisation_rate, made.per_clip, seen)
-
-    def _as_the_tool(self, out: _Collected, made: Heard, real: Heard, paired: bool) -> None:
-        boot = self.settings.bootstrap
-        self._frechet(out, made, real)
-        if made.logits is None or real.logits is None:
-            return
-        out.add(inception_score, made.logits, splits=_TOOL_SPLITS, bootstrap=boot)
-        if paired:
-            out.add(kl_softmax, made.logits, real.logits, eps=_TOOL_EPS, bootstrap=boot)
-            out.add(kl_sigmoid, made.logits, real.logits, eps=_TOOL_EPS, bootstrap=boot)
+    def logits(self) -> tuple[Rows, Rows] | None:
+        """The logits of both sets; None where the embedder has no classes."""
+        if self.generated.logits is None or self.reference.logits is None:
+            return None
+        return self.generated.logits, self.reference.logits
 
 
-def _reading(own: Reading, protocol: str) -> Reading:
-    if protocol == "latentfoley":
-        return own
-    return Reading(
-        sample_rate=own.sample_rate,
-        resampler="sinc-hann-6",
-        channels="first",
-        level="zero-mean",
-        min_samples=_TOOL_MIN_SAMPLES,
+def embedder_section(
+    extractor: FeatureExtractor,
+    inputs: Inputs,
+    protocol: str,
+    bootstrap: Bootstrap,
+    warnings: list[str],
+) -> Section:
+    """Return every score of one embedder; one that cannot be computed becomes a warning."""
+    scores = _Scores(extractor, inputs, bootstrap, warnings)
+    if protocol == "audioldm_eval":
+        scores.add_as_audioldm_eval()
+    else:
+        scores.add_distances()
+        scores.add_classes()
+        scores.add_cosines()
+        scores.add_diversity()
+    embedder = extractor.embedder
+    rules = extractor.preprocessing.rules
+    return Section(
+        embedder.name, embedder.weights_hash, embedder.classes, rules, tuple(scores.found)
     )
 
 
-def pair_section(
-    made: Sequence[Clip], real: Sequence[Clip], paired: bool, bootstrap: Bootstrap
-) -> Section:
-    """Score pairs that are meant to be the same sound.
+class _Scores:
+    """The scores of one embedder as they are computed."""
 
-    Raises:
-        InputError: the names of the sets differ.
-    """
-    if not paired:
-        raise InputError("reconstruction needs a reference of the same name for every clip")
-    reading = Reading(sample_rate=_PAIR_RATE)
-    waveforms = [
-        (reading.read(one.path), reading.read(other.path))
-        for one, other in zip(made, real, strict=True)
-    ]
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        inputs: Inputs,
+        bootstrap: Bootstrap,
+        warnings: list[str],
+    ) -> None:
+        self.inputs, self.warnings, self.clip_draws = inputs, warnings, bootstrap
+        self.embeds_texts = hasattr(extractor.embedder, "embed_texts")
+        self.distance = "FAD" if extractor.embedder.name == "vggish" else "FD"
+        self.row_draws = bootstrap  # sets of rows are drawn by clips, whole
+        if extractor.embedder.pooled:
+            owners = (inputs.generated.owners, inputs.reference.owners)
+            self.row_draws = replace(bootstrap, owners=owners)
+        self.found: list[Score] = []
+
+    def _add(self, metric: Callable[..., Score], *args: Any, **settings: Any) -> None:
+        try:
+            self.found.append(metric(*args, **settings))
+        except InputError as error:
+            self.warnings.append(f"left out: {error}")
+
+    def add_distances(self) -> None:
+        """Add the distances between both sets."""
+        rows = self.inputs.generated.rows, self.inputs.reference.rows
+        windows, name = self.inputs.generated.windows, self.distance
+        self._add(frechet_score, *rows, name=name, bootstrap=self.row_draws)
+        self._add(frechet_infinity, *rows, name=f"{name}∞", bootstrap=self.row_draws)
+        per_clip = f"{name} per clip"
+        self._add(frechet_per_clip, windows, rows[1], name=per_clip, bootstrap=self.clip_draws)
+        self._add(kad_score, *rows, bootstrap=self.row_draws)
+        self._add(kid_score, *rows, bootstrap=self.row_draws)
+
+    def add_classes(self) -> None:
+        """Add the scores of classes; KL only of pairs."""
+        if logits := self.inputs.logits:
+            self._add(inception_score, logits[0], bootstrap=self.clip_draws)
+            if self.inputs.paired:
+                self._add(kl_softmax, *logits, bootstrap=self.clip_draws)
+
+    def add_cosines(self) -> None:
+        """Add the similarity to captions, and of pairs, of an embedder that embeds texts."""
+        generated = self.inputs.generated.per_clip
+        if self.inputs.texts is not None:
+            self._add(clap_score, generated, self.inputs.texts, bootstrap=self.clip_draws)
+        if self.inputs.paired and self.embeds_texts:
+            reference = self.inputs.reference.per_clip
+            self._add(clap_similarity, generated, reference, bootstrap=self.clip_draws)
+
+    def add_diversity(self) -> None:
+        """Add the distances among clips, and to the training set."""
+        generated, reference = self.inputs.generated.per_clip, self.inputs.reference.per_clip
+        name = "diversity of the reference"
+        self._add(diversity_score, generated, bootstrap=self.clip_draws)
+        self._add(diversity_score, reference, name=name, bootstrap=self.clip_draws)
+        if self.inputs.training is not None:
+            training = self.inputs.training.per_clip
+            self._add(nearest_training_score, generated, training, bootstrap=self.clip_draws)
+            self._add(memorisation_rate, generated, training)
+
+    def add_as_audioldm_eval(self) -> None:
+        """Add the scores of that tool, computed as it does."""
+        rows = self.inputs.generated.rows, self.inputs.reference.rows
+        self._add(frechet_score, *rows, name=self.distance, bootstrap=self.row_draws)
+        if logits := self.inputs.logits:
+            draws = self.clip_draws
+            self._add(inception_score, logits[0], splits=_TOOL_SPLITS, bootstrap=draws)
+            if self.inputs.paired:
+                self._add(kl_softmax, *logits, eps=_TOOL_EPS, bootstrap=draws)
+                self._add(kl_sigmoid, *logits, eps=_TOOL_EPS, bootstrap=draws)
+
+
+def pair_section(
+    waveforms: Sequence[tuple[Samples, Samples]],
+    preprocessing: dict[str, str | int],
+    bootstrap: Bootstrap,
+) -> Section:
+    """Score pairs (generated, reference) that are meant to be the same sound."""
     mel = MelConfig()
     mels = [(_mel(one, mel), _mel(other, mel)) for one, other in waveforms]
     scores = (
@@ -244,7 +200,7 @@ def pair_section(
         psnr_score(mels, bootstrap=bootstrap),
         ssim_score(mels, bootstrap=bootstrap),
     )
-    return Section("", "", "", reading.rules, scores)
+    return Section("", "", "", preprocessing, scores)
 
 
 def _mel(waveform: np.ndarray, mel: MelConfig) -> torch.Tensor:

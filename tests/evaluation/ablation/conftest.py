@@ -1,4 +1,4 @@
-"""A recipe on the micro model, with a judge that hears how bright a sound is."""
+"""A recipe on the micro model, with a classifier of how bright a sound is."""
 
 import sys
 
@@ -6,47 +6,47 @@ import pytest
 
 from latentfoley.evaluation.ablation.recipe import AblationRecipe
 
-JUDGE = """
+CLASSIFIER = """
 import numpy as np
 from latentfoley.evaluation.embedders import Features
-from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 
-class Judge:
-    name, weights_hash, pooled, classes = "judge", "j" * 64, False, "2 classes"
+class Classifier:
+    name, weights_hash, pooled, classes = "classifier", "j" * 64, False, "2 classes"
     class_names = ("low", "high")
-    reading = Reading(sample_rate=16_000, min_samples=512)
+    preprocessing = AudioPreprocessing(sample_rate=16_000, min_samples=512)
 
     def embed(self, waveforms):
-        return [self.hear(waveform) for waveform in waveforms]
+        return [self.embed_one(waveform) for waveform in waveforms]
 
-    def hear(self, waveform):
+    def embed_one(self, waveform):
         power = np.square(np.abs(np.fft.rfft(waveform.astype(np.float64))))
         bands = np.log([band.mean() + 1e-9 for band in np.array_split(power, 6)])
         return Features(bands[None], np.array([bands[:3].sum(), bands[3:].sum()]))
 
 def load(path):
-    return Judge()
+    return Classifier()
 """
 
 
 @pytest.fixture
-def judge(tmp_path, monkeypatch):
-    """What a judge of two classes, "low" and "high", is called in a recipe."""
-    (tmp_path / "a_judge.py").write_text(JUDGE)
+def classifier(tmp_path, monkeypatch):
+    """What a classifier of two classes, "low" and "high", is called in a recipe."""
+    (tmp_path / "a_classifier.py").write_text(CLASSIFIER)
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield "a_judge:load"
-    sys.modules.pop("a_judge", None)
+    yield "a_classifier:load"
+    sys.modules.pop("a_classifier", None)
 
 
 @pytest.fixture
-def values(tmp_path, judge, micro_model_folder):
+def values(tmp_path, classifier, micro_model_folder):
     """The plain values of a small recipe: two guidance scales, six labelled prompts."""
     prompts = tmp_path / "prompts.toml"
     prompts.write_text('low = ["rain", "sea", "a drum"]\nhigh = ["a bird", "a bell", "glass"]\n')
     return {
         "prompts": str(prompts),
         "metrics": ["recognised", "diversity", "loudness"],
-        "embedders": [judge],
+        "embedders": [classifier],
         "baselines": [{"guidance": 1.0}],
         "permutations": 99,
         "resamples": 20,

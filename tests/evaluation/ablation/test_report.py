@@ -18,7 +18,7 @@ def ablation(make, tmp_path):
 def test_the_page_has_values_and_tests(ablation, tmp_path):
     text = " ".join(re.sub("<[^>]+>", " ", report.page(ablation, tmp_path)).split())
     assert "2 cells of 6 clips (6 prompts)." in text
-    assert "recognised, judge (share of clips) ↑" in text
+    assert "recognised, classifier (share of clips) ↑" in text
     assert "cell value 95 % against guidance=1" in text
     assert "cell against difference 95 % p p (Holm) verdict" in text
 

@@ -22,7 +22,7 @@ def test_every_metric_of_every_cell(make, sets, tmp_path):
         assert all(value.interval for value in result.cells)
     assert ablation.n_clips == len(ablation.prompts) == 6
     assert ablation.origin["n_reference"] == 24
-    assert 0 <= found(ablation)["recognised, judge"].cells[0].value <= 1
+    assert 0 <= found(ablation)["recognised, classifier"].cells[0].value <= 1
 
 
 def test_one_model_under_two_names_differs_in_nothing(make, values, tmp_path):

@@ -9,14 +9,14 @@ import pytest
 from latentfoley.errors import InputError
 from latentfoley.evaluation import embedders
 from latentfoley.evaluation.embedders import Features, find_embedder
-from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 
 
 class Mean:
     """An embedder as another package would write it."""
 
     name, weights_hash, pooled, classes = "mean", "0" * 64, False, ""
-    reading = Reading(sample_rate=8000)
+    preprocessing = AudioPreprocessing(sample_rate=8000)
 
     def embed(self, waveforms):
         return [Features(np.array([[x.mean()]], dtype=np.float64)) for x in waveforms]

@@ -1,4 +1,4 @@
-"""Reading rules: each does what its name says, and shows in the samples."""
+"""Rules of preprocessing: each does what its name says, and shows in the samples."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from latentfoley.errors import AudioFileError
-from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 from signals import noise, tone
 
 
@@ -18,24 +18,26 @@ def wav(folder, samples, sample_rate=16_000):
 
 def test_channels(tmp_path):
     path = wav(tmp_path, np.stack([tone(), np.zeros_like(tone())], axis=1))
-    assert Reading(sample_rate=16_000).read(path) == pytest.approx(tone() / 2)
-    assert Reading(sample_rate=16_000, channels="first").read(path) == pytest.approx(tone())
+    assert AudioPreprocessing(sample_rate=16_000).read(path) == pytest.approx(tone() / 2)
+    assert AudioPreprocessing(sample_rate=16_000, channels="first").read(path) == pytest.approx(
+        tone()
+    )
 
 
 def test_level_and_padding(tmp_path):
     path = wav(tmp_path, noise(0.1) + np.float32(0.25))
-    samples = Reading(sample_rate=16_000, level="zero-mean", min_samples=2000).read(path)
+    samples = AudioPreprocessing(sample_rate=16_000, level="zero-mean", min_samples=2000).read(path)
     assert len(samples) == 2000
     assert samples[:1600].mean() == pytest.approx(0, abs=1e-6)
     assert not samples[1600:].any()
 
 
 def test_the_rules_are_all_told():
-    reading = Reading(sample_rate=16_000)
-    assert set(reading.rules) == {field.name for field in dataclasses.fields(Reading)}
+    rules = AudioPreprocessing(sample_rate=16_000)
+    assert set(rules.rules) == {field.name for field in dataclasses.fields(AudioPreprocessing)}
 
 
 def test_nan_is_refused_in_the_first_channel_too(tmp_path):
     path = wav(tmp_path, np.full((100, 2), np.nan, np.float32))
     with pytest.raises(AudioFileError):
-        Reading(sample_rate=16_000, channels="first").read(path)
+        AudioPreprocessing(sample_rate=16_000, channels="first").read(path)

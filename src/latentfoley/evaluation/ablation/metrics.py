@@ -1,16 +1,19 @@
-"""The metrics that an ablation can compare, by name; what they are stands in their own files.
+"""The metrics that an ablation can compare, by name, and the embedders that they need.
 
 There are two kinds. Metrics of clips give every clip a number, and cells are compared by means.
 Metrics of sets give a number to a set of rows, features or logits, and to nothing smaller.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from latentfoley.evaluation.features.extract import Heard
+from latentfoley.errors import InputError, nearest
+from latentfoley.evaluation.ablation.prompts import Prompt
+from latentfoley.evaluation.embedders import Embedder, class_names
+from latentfoley.evaluation.features.extract import FeatureSet
 from latentfoley.evaluation.metrics.clap_score import cosines
 from latentfoley.evaluation.metrics.diversity import diversity_score
 from latentfoley.evaluation.metrics.frechet import frechet_distance
@@ -23,16 +26,16 @@ _NO_INTERVAL = Bootstrap(resamples=0)  # the ablation draws its own, by prompts
 
 
 @dataclass(frozen=True, eq=False)
-class Take:
-    """The clips of one model in one cell, as one embedder hears them.
+class CellFeatures:
+    """The clips of one model in one cell, by one embedder.
 
     Attributes:
-        heard: their features.
-        texts: the embeddings of their prompts; None where the embedder knows no words.
-        classes: the place of each clip's label among the logits; None without a judge.
+        features: of the clips.
+        texts: the embeddings of their prompts; None from an embedder without texts.
+        classes: the place of each clip's label among the logits; None without class names.
     """
 
-    heard: Heard
+    features: FeatureSet
     texts: Rows | None
     classes: np.ndarray | None
 
@@ -56,9 +59,9 @@ class LevelMetric(Metric):
 
 @dataclass(frozen=True)
 class ClipMetric(Metric):
-    """A number per clip; None from an embedder that cannot tell."""
+    """A number per clip; None from an embedder that cannot compute it."""
 
-    of: Callable[[Take], Values | None]
+    of: Callable[[CellFeatures], Values | None]
     share: bool = False
 
 
@@ -70,14 +73,14 @@ class SetMetric(Metric):
     source: Literal["rows", "logits"] = "rows"
 
 
-def _clap_score(take: Take) -> Values | None:
-    return None if take.texts is None else cosines(take.heard.per_clip, take.texts)
+def _clap_score(cell: CellFeatures) -> Values | None:
+    return None if cell.texts is None else cosines(cell.features.per_clip, cell.texts)
 
 
-def _recognised(take: Take) -> Values | None:
-    if take.classes is None or take.heard.logits is None:
+def _recognised(cell: CellFeatures) -> Values | None:
+    if cell.classes is None or cell.features.logits is None:
         return None
-    hits: Values = (take.heard.logits.argmax(axis=1) == take.classes).astype(np.float64)
+    hits: Values = (cell.features.logits.argmax(axis=1) == cell.classes).astype(np.float64)
     return hits
 
 
@@ -107,3 +110,37 @@ METRICS: dict[str, LevelMetric | ClipMetric | SetMetric] = {
         "share of clips", "lower", lambda levels: float(levels.clipped), share=True
     ),
 }  # fmt: skip
+
+
+def require_embedders(
+    names: Sequence[str], embedders: Sequence[Embedder], prompts: Sequence[Prompt]
+) -> None:
+    """Check, before anything is generated, that every metric has an embedder that can compute it.
+
+    Raises:
+        InputError: names the metric and what it needs, or a label that is no class of a classifier.
+    """
+    able: dict[str, tuple[str, list[object]]] = {
+        "recognised": ("a classifier, which has class names", [*map(class_names, embedders)]),
+        "CLAP score": ("one with texts", [hasattr(one, "embed_texts") for one in embedders]),
+        "IS": ("one with classes", [one.classes for one in embedders]),
+    }
+    for name in names:
+        what, found = able.get(name, ("", [True]))
+        if not any(found):
+            given = ", ".join(one.name for one in embedders) or "none"
+            raise InputError(f"'{name}' needs an embedder: {what}; given: {given}")
+    for one in embedders:
+        if "recognised" in names and class_names(one):
+            _require_labels(one, prompts)
+
+
+def _require_labels(classifier: Embedder, prompts: Sequence[Prompt]) -> None:
+    names = class_names(classifier)
+    for prompt in prompts:
+        if prompt.label not in names:
+            given = f"the label '{prompt.label}'" if prompt.label else "no label"
+            raise InputError(
+                f"{classifier.name} cannot recognise '{prompt.text}': it has {given}; "
+                f"{nearest(prompt.label, names)}"
+            )

@@ -1,12 +1,23 @@
-"""What a metric sees of every cell, and what follows from it: values, intervals, tests."""
+"""Clips of every cell → what each metric is computed from, and values, intervals and tests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from latentfoley.evaluation.ablation.cells import Grid
+from latentfoley.evaluation.ablation.metrics import (
+    METRICS,
+    CellFeatures,
+    ClipMetric,
+    LevelMetric,
+    SetMetric,
+)
+from latentfoley.evaluation.ablation.prompts import Prompt
 from latentfoley.evaluation.ablation.statistics import (
     Clusters,
     P,
@@ -17,7 +28,18 @@ from latentfoley.evaluation.ablation.statistics import (
     sign_flip_test,
     swap_test,
 )
-from latentfoley.evaluation.metrics.score import Interval, Values, rate_score
+from latentfoley.evaluation.embedders import Embedder, TextEmbedder, class_names
+from latentfoley.evaluation.features.cache import Cache
+from latentfoley.evaluation.features.extract import (
+    FeatureExtractor,
+    FeatureSet,
+    embed_texts,
+    extract_features,
+    extract_levels,
+)
+from latentfoley.evaluation.metrics.score import Interval, Rows, Values, rate_score
+from latentfoley.evaluation.sets.clips import Clip, ClipSet
+from latentfoley.evaluation.sets.generated import Job
 
 
 @dataclass(frozen=True)
@@ -30,11 +52,11 @@ class Draws:
 
 
 class Observed(Protocol):
-    """One metric in some cells."""
+    """One metric in some cells, as it was observed."""
 
     @property
     def cells(self) -> Sequence[Any]:
-        """What it sees of each cell."""
+        """What it is computed from, cell by cell."""
 
     def pick(self, places: Sequence[int]) -> Self:
         """Return the same of these cells alone."""
@@ -142,6 +164,89 @@ class SetRows:
     @property
     def _resamples(self) -> Int64[np.ndarray, "B P"]:
         return draw_prompts(len(self.cells[0][0]), self.draws.resamples, self.draws.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Observer:
+    """Every cell of an ablation, and the reference where there is one."""
+
+    grid: Grid
+    prompts: Sequence[Prompt]
+    reference: ClipSet | None
+    cache: Cache
+    draws: Draws
+
+    def levels(self, names: Sequence[str]) -> Iterator[tuple[str, Observed]]:
+        """Yield every metric that needs no embedder."""
+        wanted = {
+            name: metric for name in names if isinstance(metric := METRICS[name], LevelMetric)
+        }
+        if not wanted:
+            return
+        levels = [
+            [extract_levels(_clips(jobs), self.cache) for jobs in models] for models in self.grid
+        ]
+        for name, metric in wanted.items():
+            numbers = [
+                [np.array([metric.of(one) for one in run]) for run in cell] for cell in levels
+            ]
+            yield name, self._numbers(numbers, metric.share)
+
+    def features(self, embedder: Embedder, names: Sequence[str]) -> Iterator[tuple[str, Observed]]:
+        """Yield every metric that an embedder can compute."""
+        extractor = FeatureExtractor(embedder, embedder.preprocessing)
+        cells = [[self._cell(extractor, jobs) for jobs in models] for models in self.grid]
+        reference = np.empty((0, 0))
+        if self.reference is not None:
+            reference = extract_features(self.reference, extractor, self.cache).rows
+        for name in names:
+            metric = METRICS[name]
+            if isinstance(metric, ClipMetric):
+                numbers = [[metric.of(run) for run in cell] for cell in cells]
+                computed = [[run for run in cell if run is not None] for cell in numbers]
+                if all(computed):
+                    yield name, self._numbers(computed, metric.share)
+            elif isinstance(metric, SetMetric) and (metric.source == "rows" or embedder.classes):
+                rows = [[self._by_prompt(metric, run.features) for run in cell] for cell in cells]
+                yield name, SetRows(rows, partial(_against, name, reference), self.draws)
+
+    def _cell(self, extractor: FeatureExtractor, jobs: Sequence[Job]) -> CellFeatures:
+        clips, embedder = _clips(jobs), extractor.embedder
+        names, texts = class_names(embedder), None
+        if hasattr(embedder, "embed_texts"):
+            captions = [clip.caption for clip in clips.clips]
+            texts = embed_texts(captions, cast(TextEmbedder, embedder), self.cache)
+        classes = [names.index(p.label) for p in self.prompts if p.label in names]
+        return CellFeatures(
+            extract_features(clips, extractor, self.cache),
+            texts,
+            np.repeat(classes, len(jobs) // len(self.prompts)) if classes else None,
+        )
+
+    def _numbers(self, numbers: Sequence[Sequence[Values]], share: bool) -> ClipNumbers:
+        shape = (len(numbers[0]), len(self.prompts), -1)  # (R, P, C)
+        return ClipNumbers([np.stack(cell).reshape(shape) for cell in numbers], share, self.draws)
+
+    def _by_prompt(self, metric: SetMetric, features: FeatureSet) -> list[Rows]:
+        """Return the rows of every prompt: of all its windows where the embedder pools them."""
+        if metric.source == "logits" and features.logits is not None:
+            rows, owners = features.logits, np.arange(len(features.logits))
+        else:
+            rows, owners = features.rows, features.owners
+        each = len(features.windows) // len(self.prompts)
+        return [rows[owners // each == p] for p in range(len(self.prompts))]
+
+
+def _against(name: str, reference: Rows, rows: Rows) -> float:
+    """Return a metric of sets by its name, which can be sent to another process."""
+    metric = METRICS[name]
+    assert isinstance(metric, SetMetric)
+    return metric.of(rows, reference)
+
+
+def _clips(jobs: Sequence[Job]) -> ClipSet:
+    clips = [Clip(job.path.stem, job.path, job.request.prompts[0]) for job in jobs]
+    return ClipSet(Path("the clips of the ablation"), tuple(clips))
 
 
 def draw(observed: Observed) -> tuple[Interval | None, P | None]:

@@ -1,4 +1,4 @@
-"""What an ablation compares: a TOML recipe of cells, prompts, ears and metrics.
+"""What an ablation compares: a TOML recipe of cells, prompts, embedders and metrics.
 
 Relative paths in a recipe are relative to the folder the command runs in.
 """
@@ -36,7 +36,7 @@ class AblationRecipe(Config):
         n: clips per prompt and seed.
         seeds: of the noise; every cell starts from the same noises.
         metrics: names in `metrics.METRICS`.
-        embedders: as in `latentfoley evaluate`; one may be a judge, see `ears.py`.
+        embedders: as in `latentfoley evaluate`; `recognised` needs one with class names.
         reference: real sounds for FD, KID and KAD, as in `latentfoley evaluate`.
         baselines: each names values of some axes. A cell is compared with the cell that has those
             values and is like it in all else. Without any, every pair of cells is compared.

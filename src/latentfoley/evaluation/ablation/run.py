@@ -16,10 +16,8 @@ from latentfoley.evaluation.ablation.cells import (
     make_cells,
     make_pairs,
 )
-from latentfoley.evaluation.ablation.ears import require_ears
-from latentfoley.evaluation.ablation.listening import Listener
-from latentfoley.evaluation.ablation.metrics import METRICS
-from latentfoley.evaluation.ablation.observed import Draws
+from latentfoley.evaluation.ablation.metrics import METRICS, require_embedders
+from latentfoley.evaluation.ablation.observed import Draws, Observer
 from latentfoley.evaluation.ablation.prompts import Prompt, read_prompts
 from latentfoley.evaluation.ablation.recipe import AblationRecipe
 from latentfoley.evaluation.ablation.results import Ablation, Result, compare
@@ -27,7 +25,7 @@ from latentfoley.evaluation.ablation.statistics import ALPHA
 from latentfoley.evaluation.embedders import Embedder, find_embedder
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.metrics.score import FEWEST_CLIPS
-from latentfoley.evaluation.sets.clips import list_clips
+from latentfoley.evaluation.sets.clips import as_set
 from latentfoley.evaluation.sets.generated import generate_missing, load_cached
 from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
@@ -44,60 +42,62 @@ def ablate(
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Ablation:
-    """Make what is missing of every cell, listen to all, and test what differs.
+    """Generate what is missing of every cell, extract features, and test what differs.
 
     Args:
         recipe: what to compare.
-        folder: keeps the clips (`clips/`) and what was heard of them (`features/`), so that an
-            interrupted run goes on and another recipe shares what it can.
-        workers: processes that make clips and draw; None is one per core.
+        folder: keeps the clips (`clips/`) and their features (`features/`), so that an
+            interrupted run resumes and another recipe shares what it can.
+        workers: processes that generate clips and draw; None is one per core.
         limit: in place of the recipe's.
-        progress: called with clips made and clips to make.
+        progress: called with (clips generated, clips to generate).
 
     Raises:
-        RecipeError, InputError: the recipe does not hold together; said before anything is made.
+        RecipeError, InputError: the recipe does not hold together, which is said before anything is
+            generated.
         ModelError, AudioFileError: a model or a recording that cannot be used.
     """
     n_workers = require_workers(workers)
     cells = make_cells(recipe)
     pairs = make_pairs(cells, recipe.baselines)
     prompts = read_prompts(recipe.prompts, recipe.limit if limit is None else limit)
-    ears = [find_embedder(spec) for spec in recipe.embedders]
-    require_ears(recipe.metrics, ears, prompts)
-    reference = (recipe.reference, list_clips(recipe.reference)) if recipe.reference else None
+    embedders = [find_embedder(spec) for spec in recipe.embedders]
+    require_embedders(recipe.metrics, embedders, prompts)
+    reference = as_set(recipe.reference) if recipe.reference else None
     grid = lay_out(recipe, cells, prompts, folder / "clips")
     generate_missing(list(in_turn(grid)), n_workers, progress)
     draws = Draws(recipe.resamples, recipe.permutations)
-    listener = Listener(grid, prompts, reference, Cache(folder / "features"), draws)
-    results = _results(recipe, listener, ears, cells, pairs, n_workers)
+    observer = Observer(grid, prompts, reference, Cache(folder / "features"), draws)
+    results = _results(recipe, observer, embedders, cells, pairs, n_workers)
     return Ablation(
         cells=tuple(cells),
         prompts=tuple(prompts),
         n_clips=sum(len(jobs) for jobs in grid[0]),
         results=results,
         warnings=tuple(_warnings(results, len(prompts))),
-        origin=_origin(recipe, cells, ears, len(reference[1]) if reference else 0),
+        origin=_origin(recipe, cells, embedders, len(reference.clips) if reference else 0),
         samples=_samples(grid, prompts, folder),
     )
 
 
 def _results(
     recipe: AblationRecipe,
-    listener: Listener,
-    ears: Sequence[Embedder],
+    observer: Observer,
+    embedders: Sequence[Embedder],
     cells: Sequence[Cell],
     pairs: Sequence[Pair],
     workers: int,
 ) -> tuple[Result, ...]:
     """Return the results, metric by metric in the order of the recipe."""
-    heard = [("", name, seen) for name, seen in listener.levels(recipe.metrics)]
-    for ear in ears:
-        heard += [(ear.name, name, seen) for name, seen in listener.through(ear, recipe.metrics)]
-    heard.sort(key=lambda one: recipe.metrics.index(one[1]))
-    found = compare([seen for _, _, seen in heard], cells, pairs, workers)
+    observed = [("", name, one) for name, one in observer.levels(recipe.metrics)]
+    for embedder in embedders:
+        by_name = observer.features(embedder, recipe.metrics)
+        observed += [(embedder.name, name, one) for name, one in by_name]
+    observed.sort(key=lambda found: recipe.metrics.index(found[1]))
+    compared = compare([one for _, _, one in observed], cells, pairs, workers)
     return tuple(
-        Result(name, ear, METRICS[name].unit, METRICS[name].better, *values)
-        for (ear, name, _), values in zip(heard, found, strict=True)
+        Result(name, embedder, METRICS[name].unit, METRICS[name].better, *values)
+        for (embedder, name, _), values in zip(observed, compared, strict=True)
     )
 
 
@@ -116,7 +116,7 @@ def _warnings(results: Sequence[Result], n_prompts: int) -> list[str]:
 
 
 def _origin(
-    recipe: AblationRecipe, cells: Sequence[Cell], ears: Sequence[Embedder], n_reference: int
+    recipe: AblationRecipe, cells: Sequence[Cell], embedders: Sequence[Embedder], n_reference: int
 ) -> dict[str, Any]:
     models = dict.fromkeys(chain.from_iterable(cell.models for cell in cells))
     return {
@@ -125,8 +125,12 @@ def _origin(
         "recipe": recipe.model_dump(mode="json"),
         "models": {model: load_cached(model).identity.model_dump() for model in models},
         "embedders": [
-            {"name": ear.name, "weights_hash": ear.weights_hash, "reading": ear.reading.rules}
-            for ear in ears
+            {
+                "name": one.name,
+                "weights_hash": one.weights_hash,
+                "preprocessing": one.preprocessing.rules,
+            }
+            for one in embedders
         ],
         "n_reference": n_reference,
     }

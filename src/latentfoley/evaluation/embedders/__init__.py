@@ -1,4 +1,4 @@
-"""Sound → features: the ears of a score. One protocol, three built in, more by entry points.
+"""Sound → features: one protocol, three embedders built in, more by entry points.
 
 A package adds its own under the entry-point group `latentfoley.embedders`: a function that takes
 the path after "=" (None without one) and returns an `Embedder`.
@@ -15,18 +15,18 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from latentfoley.errors import InputError, nearest
-from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 
 GROUP = "latentfoley.embedders"
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What an embedder hears in one clip.
+    """The features of one clip.
 
     Attributes:
         windows: one row per window of the clip, one or more.
-        logits: of the classes the embedder knows; None where it knows none.
+        logits: of the embedder's classes; None where it has none.
     """
 
     windows: Float64[np.ndarray, "W D"]
@@ -45,8 +45,8 @@ class Embedder(Protocol):
         """SHA-256 of the weights, hexadecimal; two embedders that differ never share one."""
 
     @property
-    def reading(self) -> Reading:
-        """How files are read for it."""
+    def preprocessing(self) -> AudioPreprocessing:
+        """How files become the samples that it takes."""
 
     @property
     def pooled(self) -> bool:
@@ -57,7 +57,7 @@ class Embedder(Protocol):
         """What the logits stand for, for tables; "" where there are none."""
 
     def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:
-        """Return the features of sounds read by `reading`, each as if it were alone.
+        """Return the features of sounds after `preprocessing`, each as if it were alone.
 
         Called from several threads at once.
         """
@@ -68,6 +68,11 @@ class TextEmbedder(Embedder, Protocol):
 
     def embed_texts(self, texts: list[str]) -> Float64[np.ndarray, "B D"]:
         """Return one row per text."""
+
+
+def class_names(embedder: Embedder) -> tuple[str, ...]:
+    """Return what the logits of a classifier stand for, in their order; () of other embedders."""
+    return tuple(getattr(embedder, "class_names", ()))
 
 
 Factory = Callable[[Any], Embedder]

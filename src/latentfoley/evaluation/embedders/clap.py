@@ -20,7 +20,7 @@ from latentfoley.clap import AudioTower, TextTower
 from latentfoley.config import PUBLISHED_FRONT_END
 from latentfoley.errors import ModelError, nearest_files
 from latentfoley.evaluation.embedders import Features
-from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 from latentfoley.loading import RESOURCES
 
 CLASSES = (
@@ -43,10 +43,10 @@ class ClapEmbedder:
     classes: str = f"zero-shot, {len(CLASSES)} names"
 
     @property
-    def reading(self) -> Reading:
-        """Rules of reading: ours, at the rate of the tower, which repeats short sounds."""
+    def preprocessing(self) -> AudioPreprocessing:
+        """Our rules, at the rate of the tower, which repeats short sounds."""
         front_end = self.audio.front_end
-        return Reading(sample_rate=front_end.sample_rate, resampler=front_end.resampler)
+        return AudioPreprocessing(sample_rate=front_end.sample_rate, resampler=front_end.resampler)
 
     def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:
         """Return one unit row, and the zero-shot logits, per sound."""

@@ -23,7 +23,7 @@ from latentfoley.config import MelConfig
 from latentfoley.errors import ModelError
 from latentfoley.evaluation.embedders import Features
 from latentfoley.evaluation.embedders.weights import load_into, read_weights
-from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 from latentfoley.mel import mel_filters, power
 
 N_CLASSES, N_FEATURES = 527, 2048
@@ -95,10 +95,10 @@ class Cnn14Embedder:
     classes: str = "AudioSet, 527 classes"
 
     @property
-    def reading(self) -> Reading:
-        """Rules of reading: ours, with zeros up to two seconds."""
+    def preprocessing(self) -> AudioPreprocessing:
+        """Our rules, with zeros up to two seconds."""
         rate = self.mel.sample_rate
-        return Reading(sample_rate=rate, min_samples=round(_MIN_S * rate))
+        return AudioPreprocessing(sample_rate=rate, min_samples=round(_MIN_S * rate))
 
     @torch.no_grad()
     def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:

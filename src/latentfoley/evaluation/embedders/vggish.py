@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from latentfoley.evaluation.embedders import Features
 from latentfoley.evaluation.embedders.weights import load_into, read_weights
-from latentfoley.evaluation.features.preprocess import Reading
+from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 
 SAMPLE_RATE, N_FEATURES = 16_000, 128
 N_FRAMES, N_MELS = 96, 64  # of a patch
@@ -71,9 +71,9 @@ class VggishEmbedder:
     classes: str = ""
 
     @property
-    def reading(self) -> Reading:
-        """Rules of reading: ours, with zeros up to one patch."""
-        return Reading(sample_rate=SAMPLE_RATE, min_samples=MIN_SAMPLES)
+    def preprocessing(self) -> AudioPreprocessing:
+        """Our rules, with zeros up to one patch."""
+        return AudioPreprocessing(sample_rate=SAMPLE_RATE, min_samples=MIN_SAMPLES)
 
     @torch.no_grad()
     def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:

@@ -1,7 +1,7 @@
-"""How an evaluated file becomes samples: the rules that move scores when nobody looks.
+"""File → samples: the rules of preprocessing, which move scores unseen.
 
-A `Reading` is part of every result and of every cache key. The resampler alone can move an FD by
-30; `audioldm_eval` takes the first channel and another resampler than ours.
+An `AudioPreprocessing` is part of every result and of every cache key. The resampler alone can move
+an FD by 30; `audioldm_eval` takes the first channel and another resampler than ours.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,13 +18,15 @@ from latentfoley.resampling import RESAMPLERS
 
 Samples = Float32[np.ndarray, "N"]
 
+_TOOL_MIN_SAMPLES = 32_000  # of audioldm_eval
+
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """The rules by which files are read for one embedder.
+class AudioPreprocessing:
+    """The rules by which files become samples for one embedder.
 
     Attributes:
-        sample_rate: what the embedder hears, in Hz.
+        sample_rate: of the samples that the embedder takes, in Hz.
         resampler: "soxr-hq", or "sinc-hann-6", the windowed sinc that `audioldm_eval` uses.
         channels: "mean" of all, or the "first".
         level: "as-is", or "zero-mean"; there is no loudness normalisation.
@@ -51,7 +53,7 @@ class Reading:
         return self.convert(path, read_audio(path, sample_rate=None))
 
     def convert(self, path: Path, recording: Recording) -> Samples:
-        """Return the same from a recording of the file as it is: several readings can share it.
+        """Return the same from a recording of the whole file, which several rules can share.
 
         Raises:
             AudioFileError: as `read_audio`.
@@ -64,6 +66,17 @@ class Reading:
         to_rate = RESAMPLERS[self.resampler]
         waveform = to_rate(waveform, recording.sample_rate, self.sample_rate)
         return fit_length(waveform, max(len(waveform), self.min_samples))
+
+
+def as_audioldm_eval(own: AudioPreprocessing) -> AudioPreprocessing:
+    """Return the rules of `audioldm_eval` at the sample rate of others."""
+    return AudioPreprocessing(
+        sample_rate=own.sample_rate,
+        resampler="sinc-hann-6",
+        channels="first",
+        level="zero-mean",
+        min_samples=_TOOL_MIN_SAMPLES,
+    )
 
 
 def _first_channel(path: Path, n_samples: int) -> Samples:

@@ -52,7 +52,7 @@ def nearest_training_score(
         cosine_distances(made, seen).min(axis=1),
         better="neither",
         unit="1 - cosine",
-        caveat="Falls as the training set grows; near 0 is a copy to this embedder's ears.",
+        caveat="Falls as the training set grows; near 0 is a copy by this embedder.",
         bootstrap=bootstrap,
     )
 

@@ -13,7 +13,7 @@ from latentfoley.data.layouts import LAYOUTS, find
 from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import choose_layout
 from latentfoley.errors import InputError, nearest
-from latentfoley.evaluation.sets.clips import Clip, ClipSet, recordings_in, require_set
+from latentfoley.evaluation.sets.clips import Clip, ClipSet, as_set, recordings_in, require_set
 
 LABELS_FILE = "class_labels_indices.csv"
 _FOLDS = ("1", "2", "3", "4", "5")
@@ -42,6 +42,19 @@ DATASETS = {
     ),
     "esc50": DataSet("all", lambda table: "", ("all", *_FOLDS)),
 }
+
+
+def reference_set(path: Path, dataset: str | None, split: str | None) -> ClipSet:
+    """Return the reference sounds: a split of a data set, or a folder or manifest.
+
+    Raises:
+        InputError: as `read_dataset` and `as_set`, or a split of no data set.
+    """
+    if dataset is not None:
+        return read_dataset(path, dataset, split)
+    if split is not None:
+        raise InputError(f"--split {split} is of a data set; name it with --dataset")
+    return as_set(path)
 
 
 def read_dataset(folder: Path, name: str, split: str | None = None) -> ClipSet:

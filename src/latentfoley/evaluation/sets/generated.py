@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from latentfoley.checkpoints.registry import PUBLISHED
+from latentfoley.checkpoints.tensors import PICKLES
 from latentfoley.errors import UserError
 from latentfoley.evaluation.features.threads import in_threads
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_set
@@ -51,6 +53,22 @@ class Job:
         except UserError:
             return False
         return record is not None and record.identity == self.identity
+
+
+def is_model(name: str, *, asked_for: bool) -> bool:
+    """Return whether what is to be scored is a model, which generates its set first.
+
+    Args:
+        name: what the user gave.
+        asked_for: whether captions or a data set were given, so that what is no place here may be
+            a model on the hub.
+    """
+    path = Path(name).expanduser()
+    if name in ("tiny", *PUBLISHED) and not path.exists():
+        return True
+    if path.is_dir():
+        return (path / "model_index.json").is_file()
+    return path.suffix in PICKLES if path.exists() else asked_for
 
 
 def generate_set(

@@ -8,7 +8,7 @@ from latentfoley.data.metadata import metadata_of, path_of
 from latentfoley.data.tables import SUFFIXES as TABLES
 from latentfoley.data.tables import read_rows
 from latentfoley.errors import InputError, nearest_files
-from latentfoley.evaluation.sets.clips import SUFFIXES, Clip
+from latentfoley.evaluation.sets.clips import SUFFIXES, Clip, ClipSet
 
 
 class Caption(NamedTuple):
@@ -87,3 +87,14 @@ def _key(name: str, where: str) -> str:
     if path.is_absolute() or ".." in path.parts:
         raise InputError(f"{where}: '{name}' leads out of the folder that clips are kept in")
     return str(path.with_suffix("") if path.suffix.lower() in SUFFIXES else path) if name else ""
+
+
+def wanted_captions(captions: Path | None, reference: ClipSet) -> list[Caption]:
+    """Return what a model is asked for: the captions of a file, else those of the reference.
+
+    Raises:
+        InputError: as `read_captions`, or a reference without captions.
+    """
+    if captions is not None:
+        return read_captions(captions)
+    return captions_of(reference.source, reference.clips)
