@@ -30,7 +30,7 @@ from latentfoley.data.metadata import Entry, read_manifest
 from latentfoley.evaluation.evaluate import Evaluation, Settings, evaluate
 from latentfoley.evaluation.sets.clips import Clip, ClipSet
 from latentfoley.evaluation.sets.generated import generate_set
-from latentfoley.evaluation.sets.prompts import Caption
+from latentfoley.evaluation.sets.prompts import Prompt
 
 HERE = Path(__file__).parent
 PER_CLASS = 20  # generated clips, two for each prompt; and real ones of the floor
@@ -74,11 +74,11 @@ def reconstructed(model: latentfoley.Model, clips: list[Clip], folder: Path) -> 
     return made
 
 
-def wishes() -> list[Caption]:
+def wishes() -> list[Prompt]:
     """Return two clips for each of the ten prompts of each class."""
     prompts = tomllib.loads(PROMPTS.read_text(encoding="utf-8"))
     return [
-        Caption(f"{label}/{k:02d}-{copy}", text)
+        Prompt(text, f"{label}/{k:02d}-{copy}")
         for label, texts in prompts.items()
         for k, text in enumerate(texts)
         for copy in range(PER_CLASS // len(texts))

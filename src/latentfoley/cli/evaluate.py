@@ -13,7 +13,7 @@ from latentfoley.progress import progress_bar
 if TYPE_CHECKING:
     from latentfoley.evaluation.evaluate import Evaluation
     from latentfoley.evaluation.sets.clips import ClipSet
-    from latentfoley.evaluation.sets.prompts import Caption
+    from latentfoley.evaluation.sets.prompts import Prompt
 
 Option = typer.Option
 
@@ -95,7 +95,7 @@ def evaluate(
     from latentfoley.evaluation.metrics.score import Bootstrap
     from latentfoley.evaluation.sets.datasets import reference_set
     from latentfoley.evaluation.sets.generated import is_model
-    from latentfoley.evaluation.sets.prompts import wanted_captions
+    from latentfoley.evaluation.sets.prompts import wanted_prompts
 
     settings = Settings(
         embedders=tuple(embedder or ["clap"]),
@@ -121,7 +121,7 @@ def evaluate(
             "guidance": guidance, "sampler": sampler, "spacing": spacing, "eta": eta,
             "seed": seed, "candidates": candidates,
         }  # fmt: skip
-        wanted = wanted_captions(captions, real)
+        wanted = wanted_prompts(captions, real)
         made = _make(str(generated), loading, wanted, out, limit, sampling)
     else:
         _refuse_for_sounds(context, generated)
@@ -140,7 +140,7 @@ def _fetch(specs: tuple[str, ...]) -> None:
 def _make(
     model: str,
     loading: dict[str, Any],
-    wanted: "list[Caption]",
+    wanted: "list[Prompt]",
     out: Path,
     limit: int | None,
     sampling: dict[str, Any],

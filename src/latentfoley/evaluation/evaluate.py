@@ -178,12 +178,12 @@ def _require_sound(levels: Sequence[Levels], source: Path, what: str, warnings: 
     n_silent = sum(level.silent for level in levels)
     if n_silent == len(levels):
         raise InputError(
-            f"all {len(levels)} {what} clips in '{source}' are silent (below -60 dBFS)"
+            f"all {len(levels)} {what} clips in '{source}' are silent (no sample above -80 dBFS)"
         )
     if n_silent:
         warnings.append(
-            f"{n_silent} of {len(levels)} {what} clips are silent (below -60 dBFS): distances "
-            "between sets can be fooled by silence"
+            f"{n_silent} of {len(levels)} {what} clips are silent (no sample above -80 dBFS): "
+            "distances between sets can be fooled by silence"
         )
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from latentfoley.audio import read_audio
 from latentfoley.evaluation.ablation.cells import in_turn, lay_out, make_cells
-from latentfoley.evaluation.ablation.prompts import read_prompts
 from latentfoley.evaluation.sets import generated
 from latentfoley.evaluation.sets.generated import generate_missing
+from latentfoley.evaluation.sets.prompts import read_labelled_prompts
 from latentfoley.provenance import read_provenance
 
 
@@ -20,7 +20,7 @@ def grid(make, tmp_path):
 
     def grid(**changes):
         recipe = make(**changes)
-        prompts = read_prompts(recipe.prompts, recipe.limit)
+        prompts = read_labelled_prompts(recipe.prompts, recipe.limit)
         return lay_out(recipe, make_cells(recipe), prompts, tmp_path / "clips")
 
     return grid

@@ -4,8 +4,8 @@ import pytest
 
 from latentfoley.errors import InputError
 from latentfoley.evaluation.ablation.metrics import require_embedders
-from latentfoley.evaluation.ablation.prompts import Prompt
 from latentfoley.evaluation.embedders import class_names, find_embedder
+from latentfoley.evaluation.sets.prompts import Prompt
 
 
 def test_a_classifier_has_class_names(classifier, bands):
@@ -15,9 +15,9 @@ def test_a_classifier_has_class_names(classifier, bands):
 
 def test_labels_must_be_known(classifier):
     embedders = [find_embedder(classifier)]
-    require_embedders(["recognised", "loudness"], embedders, [Prompt("rain", "low")])
+    require_embedders(["recognised", "loudness"], embedders, [Prompt("rain", label="low")])
     with pytest.raises(InputError, match=r"'rain': .* the label 'lo'; .*Did you mean 'low'"):
-        require_embedders(["recognised"], embedders, [Prompt("rain", "lo")])
+        require_embedders(["recognised"], embedders, [Prompt("rain", label="lo")])
     with pytest.raises(InputError, match="it has no label; allowed: low, high"):
         require_embedders(["recognised"], embedders, [Prompt("rain")])
     require_embedders(["loudness"], embedders, [Prompt("rain")])

@@ -1,4 +1,4 @@
-"""Published weights: found where they were downloaded, fetched only when asked."""
+"""Published weights: found where they were downloaded, fetched only when asked, read or refused."""
 
 import dataclasses
 import re
@@ -11,6 +11,8 @@ from embedder_files import vggish_file
 from fileserver import serving
 from latentfoley.errors import InputError, ModelError
 from latentfoley.evaluation.embedders import find_embedder, published
+
+NAMES = ["cnn14-16k", "cnn14-32k", "vggish"]
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +68,22 @@ def test_an_array_beside_the_tensors_is_read(tmp_path, module):
     path = vggish_file(tmp_path / "w.pth", rename=(b"numpy._core.multiarray", module), **extra)
     assert module in path.read_bytes()
     assert find_embedder(f"vggish={path}").name == "vggish"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_must_be_given(name):
+    with pytest.raises(InputError, match="nothing is downloaded"):
+        find_embedder(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_file_is_told(name, tmp_path):
+    with pytest.raises(ModelError, match="no weight file"):
+        find_embedder(f"{name}={tmp_path / 'none.pth'}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_of_something_else_is_told(name, tmp_path):
+    (tmp_path / "x.pth").write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="cannot be read"):
+        find_embedder(f"{name}={tmp_path / 'x.pth'}")

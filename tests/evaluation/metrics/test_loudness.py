@@ -68,7 +68,7 @@ class TestLoudness:
 
 
 def test_silent_clips_are_counted():
-    score = silence_rate(levels(np.zeros(100, np.float32), noise(0.1), noise(0.1, amplitude=1e-4)))
+    score = silence_rate(levels(np.zeros(100, np.float32), noise(0.1), noise(0.1, amplitude=9e-5)))
     assert score.value == pytest.approx(2 / 3)
 
 

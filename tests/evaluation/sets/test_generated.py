@@ -8,11 +8,11 @@ import soundfile
 
 from latentfoley.errors import InputError
 from latentfoley.evaluation.sets.generated import generate_set
-from latentfoley.evaluation.sets.prompts import Caption
+from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.pipeline import Model
 from latentfoley.provenance import Lora
 
-CAPTIONS = [Caption("b", "rain"), Caption("sub/a", "a dog"), Caption("c", "rain")]
+CAPTIONS = [Prompt("rain", "b"), Prompt("a dog", "sub/a"), Prompt("rain", "c")]
 QUICK = {"steps": 2, "duration_s": 0.3, "seed": 5}
 
 
@@ -114,7 +114,7 @@ def test_a_model_that_computes_otherwise_has_other_clips(made, micro_model, what
 
 def test_another_caption_is_made_anew_in_its_place(made):
     made()
-    changed = [CAPTIONS[0], Caption("sub/a", "a clock"), CAPTIONS[2]]
+    changed = [CAPTIONS[0], Prompt("a clock", "sub/a"), CAPTIONS[2]]
     found, n_new = made(changed)
     assert n_new == 1
     assert found.clips[2].caption == "a clock"

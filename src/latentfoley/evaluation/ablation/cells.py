@@ -6,9 +6,9 @@ from itertools import combinations, product
 from pathlib import Path
 
 from latentfoley.errors import RecipeError, nearest
-from latentfoley.evaluation.ablation.prompts import Prompt
 from latentfoley.evaluation.ablation.recipe import MODEL, AblationRecipe, Settings
 from latentfoley.evaluation.sets.generated import Job, find_job, load_cached
+from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.request import GenerationRequest
 
 Grid = Sequence[Sequence[Sequence[Job]]]

@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 
 from latentfoley.errors import InputError, nearest
-from latentfoley.evaluation.ablation.prompts import Prompt
 from latentfoley.evaluation.embedders import Embedder, class_names
 from latentfoley.evaluation.features.extract import FeatureSet
 from latentfoley.evaluation.metrics.clap_score import cosines
@@ -21,6 +20,7 @@ from latentfoley.evaluation.metrics.inception import inception_score
 from latentfoley.evaluation.metrics.kernel import kad_score, kid_score
 from latentfoley.evaluation.metrics.loudness import Levels
 from latentfoley.evaluation.metrics.score import Bootstrap, Rows, Values
+from latentfoley.evaluation.sets.prompts import Prompt
 
 _NO_INTERVAL = Bootstrap(resamples=0)  # the ablation draws its own, by prompts
 

@@ -17,7 +17,6 @@ from latentfoley.evaluation.ablation.metrics import (
     LevelMetric,
     SetMetric,
 )
-from latentfoley.evaluation.ablation.prompts import Prompt
 from latentfoley.evaluation.ablation.statistics import (
     Clusters,
     P,
@@ -40,6 +39,7 @@ from latentfoley.evaluation.features.extract import (
 from latentfoley.evaluation.metrics.score import Interval, Rows, Values, rate_score
 from latentfoley.evaluation.sets.clips import Clip, ClipSet
 from latentfoley.evaluation.sets.generated import Job
+from latentfoley.evaluation.sets.prompts import Prompt
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from latentfoley.evaluation.ablation.cells import Cell, Pair
 from latentfoley.evaluation.ablation.observed import Observed, draw
-from latentfoley.evaluation.ablation.prompts import Prompt
 from latentfoley.evaluation.ablation.statistics import ALPHA, P, holm, runs_test
 from latentfoley.evaluation.metrics.score import Interval
+from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.pools import map_in_processes
 
 Verdict = Literal["higher", "lower", "not shown to differ"]

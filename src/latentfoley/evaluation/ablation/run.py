@@ -18,7 +18,6 @@ from latentfoley.evaluation.ablation.cells import (
 )
 from latentfoley.evaluation.ablation.metrics import METRICS, require_embedders
 from latentfoley.evaluation.ablation.observed import Draws, Observer
-from latentfoley.evaluation.ablation.prompts import Prompt, read_prompts
 from latentfoley.evaluation.ablation.recipe import AblationRecipe
 from latentfoley.evaluation.ablation.results import Ablation, Result, compare
 from latentfoley.evaluation.ablation.statistics import ALPHA
@@ -27,6 +26,7 @@ from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.metrics.score import FEWEST_CLIPS
 from latentfoley.evaluation.sets.clips import as_set
 from latentfoley.evaluation.sets.generated import generate_missing, load_cached
+from latentfoley.evaluation.sets.prompts import Prompt, read_labelled_prompts
 from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
 from latentfoley.version import __version__
@@ -60,7 +60,7 @@ def ablate(
     n_workers = require_workers(workers)
     cells = make_cells(recipe)
     pairs = make_pairs(cells, recipe.baselines)
-    prompts = read_prompts(recipe.prompts, recipe.limit if limit is None else limit)
+    prompts = read_labelled_prompts(recipe.prompts, recipe.limit if limit is None else limit)
     embedders = [find_embedder(spec) for spec in recipe.embedders]
     require_embedders(recipe.metrics, embedders, prompts)
     reference = as_set(recipe.reference) if recipe.reference else None

@@ -20,7 +20,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from latentfoley.evaluation.embedders import Features
-from latentfoley.evaluation.embedders.weights import load_into, read_weights
+from latentfoley.evaluation.embedders.published import load_into, read_weights
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 
 SAMPLE_RATE, N_FEATURES = 16_000, 128

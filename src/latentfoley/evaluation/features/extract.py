@@ -19,14 +19,18 @@ from latentfoley.errors import AudioFileError, InputError
 from latentfoley.evaluation.embedders import Embedder, Features, TextEmbedder
 from latentfoley.evaluation.features.cache import Arrays, Cache, cache_key, content_hash
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing, Samples
-from latentfoley.evaluation.features.threads import in_threads
 from latentfoley.evaluation.metrics.loudness import Levels, measure
 from latentfoley.evaluation.metrics.score import Rows
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_readable
+from latentfoley.pools import map_in_threads
 
 _CLIPS_AT_ONCE = 8  # that a thread reads, and an extractor computes from, together: bounds memory
 _TEXTS_AT_ONCE = 64  # in a batch, which is as wide as its longest
-_LEVEL_RULES: dict[str, str | int] = {"sample_rate": "own", "channels": "mean"}
+_LEVEL_RULES: dict[str, str | int] = {
+    "sample_rate": "own",
+    "channels": "mean",
+    "silence": "peak -80 dBFS",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +191,7 @@ def _extract(clips: ClipSet, extractors: Sequence[Extractor], cache: Cache) -> l
     starts = range(0, len(clips.clips), _CLIPS_AT_ONCE)
     batches = [clips.clips[start : start + _CLIPS_AT_ONCE] for start in starts]
     work = partial(_extract_batch, extractors, cache)
-    outcomes = [outcome for batch in in_threads(work, batches) for outcome in batch]
+    outcomes = [outcome for batch in map_in_threads(work, batches) for outcome in batch]
     broken = [str(outcome) for outcome in outcomes if isinstance(outcome, AudioFileError)]
     require_readable(clips.source, broken)
     found = [outcome.arrays for outcome in outcomes if isinstance(outcome, _OpenedClip)]

@@ -12,13 +12,12 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Complex128, Float32, Float64
 
+from latentfoley.audio import count_clipped, is_silent
 from latentfoley.errors import InputError
 from latentfoley.evaluation.metrics.score import Bootstrap, Score, mean_score, rate_score
 
 Samples = Float32[np.ndarray, "N"]
 
-SILENT_RMS_DBFS = -60.0
-CLIPPED_LEVEL, CLIPPED_RUN = 0.999, 3  # so many samples in a row at full scale are no peak
 LOWEST_LUFS = -70.0  # the absolute gate of BS.1770: there is no loudness below it
 
 # BS.1770's two filters, by the analogue parameters that give its table at 48 kHz.
@@ -40,13 +39,12 @@ class Levels:
 def measure(waveform: Samples, sample_rate: int) -> Levels:
     """Return the levels of a clip at its own rate; resampling would move its peaks.
 
-    Silent is an RMS below -60 dBFS over the whole clip, clipped are three samples in a row at 0.999
-    of full scale or above.
+    What is silent and what is clipped is said in `audio.py`, for data and training too.
     """
     return Levels(
         loudness_lufs=loudness(waveform, sample_rate),
-        silent=_rms(waveform) < 10 ** (SILENT_RMS_DBFS / 20),
-        clipped=_has_run(np.abs(waveform) >= CLIPPED_LEVEL),
+        silent=is_silent(waveform),
+        clipped=count_clipped(waveform) > 0,
     )
 
 
@@ -67,7 +65,7 @@ def silence_rate(clips: Sequence[Levels]) -> Score:
     return rate_score(
         "silent clips",
         np.array([float(clip.silent) for clip in clips]),
-        caveat="RMS below -60 dBFS. Silence can score well on FD and KL: read this first.",
+        caveat="No sample above -80 dBFS. Silence can score well on FD and KL: read this first.",
     )
 
 
@@ -150,12 +148,3 @@ def _response(
     b: tuple[float, float, float], a: tuple[float, float, float], z: Complex128[np.ndarray, "K"]
 ) -> Complex128[np.ndarray, "K"]:
     return np.asarray((b[0] + b[1] * z + b[2] * z * z) / (a[0] + a[1] * z + a[2] * z * z))
-
-
-def _rms(clip: Samples) -> float:
-    return float(np.sqrt(np.square(clip.astype(np.float64)).mean())) if len(clip) else 0.0
-
-
-def _has_run(hot: np.ndarray) -> bool:
-    shifted = [hot[k : len(hot) - CLIPPED_RUN + 1 + k] for k in range(CLIPPED_RUN)]
-    return len(hot) >= CLIPPED_RUN and bool(np.logical_and.reduce(shifted).any())

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+from latentfoley.data.folder import READABLE, list_recordings
 from latentfoley.data.metadata import read_manifest
 from latentfoley.errors import AudioFileError, InputError, nearest_files
 from latentfoley.provenance import read_provenance
-
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def pairs(generated: Sequence[Clip], reference: Sequence[Clip]) -> tuple[bool, s
 
 def _from_folder(folder: Path) -> list[Clip]:
     clips, broken = [], []
-    for file in recordings_in(folder):
+    for file in list_recordings(folder):
         try:
             made = read_provenance(file)
         except AudioFileError as error:
@@ -141,15 +140,6 @@ def require_limit(limit: int | None) -> None:
         raise InputError(f"a limit of {limit} clips; allowed: 2 or more")
 
 
-def recordings_in(folder: Path) -> list[Path]:
-    """Return the files of a folder and all below it that are called like recordings, sorted."""
-    return [
-        file
-        for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    ]
-
-
 def require_set(source: Path, clips: Sequence[Clip]) -> None:
     """Refuse fewer than two clips, and two of the same name; they are sorted by it.
 
@@ -159,7 +149,7 @@ def require_set(source: Path, clips: Sequence[Clip]) -> None:
     if len(clips) < 2:
         found = "one recording" if clips else "no recordings"
         raise InputError(
-            f"'{source}' holds {found}; a set has two or more of {', '.join(SUFFIXES)}"
+            f"'{source}' holds {found}; a set has two or more of {', '.join(sorted(READABLE))}"
         )
     for one, other in pairwise(clips):
         if one.key == other.key:

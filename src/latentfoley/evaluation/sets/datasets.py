@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from latentfoley.data.folder import list_recordings
 from latentfoley.data.layouts import LAYOUTS, find
 from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import choose_layout
 from latentfoley.errors import InputError, nearest
-from latentfoley.evaluation.sets.clips import Clip, ClipSet, as_set, recordings_in, require_set
+from latentfoley.evaluation.sets.clips import Clip, ClipSet, as_set, require_set
 
 LABELS_FILE = "class_labels_indices.csv"
 _FOLDS = ("1", "2", "3", "4", "5")
@@ -133,7 +134,7 @@ def _find(folder: Path, name: str, identities: dict[str, str]) -> tuple[dict[str
     """Return the file of each recording that is there, and how many more files are copies."""
     found: dict[str, str] = {}
     n_copies = 0
-    for file in recordings_in(folder):
+    for file in list_recordings(folder):
         path = PurePosixPath(file.relative_to(folder).as_posix())
         keys = (key for key in LAYOUTS[name].keys(path) if key in identities)
         who = identities.get(next(keys, ""))

@@ -17,11 +17,10 @@ import torch
 from latentfoley.checkpoints.registry import PUBLISHED
 from latentfoley.checkpoints.tensors import PICKLES
 from latentfoley.errors import UserError
-from latentfoley.evaluation.features.threads import in_threads
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_set
-from latentfoley.evaluation.sets.prompts import Caption
+from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.pipeline import Model
-from latentfoley.pools import map_in_processes
+from latentfoley.pools import map_in_processes, map_in_threads
 from latentfoley.progress import Progress
 from latentfoley.provenance import identity, read_provenance
 from latentfoley.request import GenerationRequest
@@ -73,36 +72,36 @@ def is_model(name: str, *, asked_for: bool) -> bool:
 
 def generate_set(
     model: Model,
-    captions: Sequence[Caption],
+    prompts: Sequence[Prompt],
     folder: Path,
     *,
     limit: int | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> ClipSet:
-    """Generate a clip for every caption that has none yet, and return the set.
+    """Generate a clip for every prompt that has none yet, and return the set.
 
-    Clip k of the captions is the clip that `latentfoley generate` gives with the same settings and
-    `--index k`. The set lies in a folder of its own, and its files are named by the captions' keys.
+    Clip k of the prompts is the clip that `latentfoley generate` gives with the same settings and
+    `--index k`. The set lies in a folder of its own, and its files are named by the prompts' keys.
 
     Args:
         model: what generates.
-        captions: in the order that numbers the clips.
+        prompts: in the order that numbers the clips.
         folder: where sets of clips are kept, each in a folder of its own.
         limit: only the clips that are first by name; they are the same with and without it.
         progress: called after every clip with (clips generated, clips to generate).
         options: of `GenerationRequest`, without prompts, n and index.
 
     Raises:
-        InputError: an option or a prompt that is refused, or fewer than two captions.
+        InputError: an option or a prompt that is refused, or fewer than two prompts.
         AudioFileError: a clip cannot be written.
     """
-    request = GenerationRequest.build([caption.text for caption in captions], **options)
+    request = GenerationRequest.build([prompt.text for prompt in prompts], **options)
     settings = request.model_copy(update={"prompts": ()})
     place = folder / f"{_slug(model.name)}-{identity(model.identity, settings)[:12]}"
-    numbered = sorted(enumerate(captions), key=lambda pair: pair[1].key)[:limit]
-    paths = {k: place / f"{caption.key}.wav" for k, caption in numbered}
-    clips = tuple(Clip(caption.key, paths[k], caption.text) for k, caption in numbered)
+    numbered = sorted(enumerate(prompts), key=lambda pair: pair[1].key)[:limit]
+    paths = {k: place / f"{prompt.key}.wav" for k, prompt in numbered}
+    clips = tuple(Clip(prompt.key, paths[k], prompt.text) for k, prompt in numbered)
     require_set(place, clips)
     jobs = [_job(path, model, request.clip(k)) for k, path in sorted(paths.items())]
     missing = [job for job in jobs if not job.is_cached]
@@ -172,7 +171,7 @@ def _on_gpus(jobs: Sequence[Job], devices: Sequence[str]) -> Iterator[None]:
         finally:
             free.put(load_there)
 
-    return in_threads(generate, jobs)
+    return map_in_threads(generate, jobs)
 
 
 def _gpus() -> list[str]:

@@ -1,80 +1,131 @@
-"""A file of captions → what a model is asked for, and what each clip will be called."""
+"""Lists, files and clips → prompts: what a model is asked for, and what its clips are called."""
 
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
-from latentfoley.data.metadata import metadata_of, path_of
-from latentfoley.data.tables import SUFFIXES as TABLES
-from latentfoley.data.tables import read_rows
-from latentfoley.errors import InputError, nearest_files
-from latentfoley.evaluation.sets.clips import SUFFIXES, Clip, ClipSet
+from latentfoley.data.folder import READABLE
+from latentfoley.data.prompts import read_prompts
+from latentfoley.errors import InputError, RecipeError, nearest_files
+from latentfoley.evaluation.sets.clips import ClipSet
+from latentfoley.request import GenerationRequest
+
+_INDICES = 2**30
 
 
-class Caption(NamedTuple):
-    """One clip to make: `key` is its name, as a path without suffix."""
+@dataclass(frozen=True)
+class Prompt:
+    """One text.
 
-    key: str
+    Attributes:
+        text: the prompt.
+        key: what its clip is called, a path without suffix; "" where it has no name.
+        label: the class that it should be recognised as, "" where there is none.
+    """
+
     text: str
+    key: str = ""
+    label: str = ""
+
+    def index(self, k: int) -> int:
+        """Return the number that the noise of clip k of this prompt comes from.
+
+        It depends on the text alone, so that a longer list of prompts keeps its clips.
+        """
+        return int.from_bytes(sha256(self.text.encode()).digest()[:4]) % _INDICES + k
 
 
-def read_captions(path: Path) -> list[Caption]:
-    """Return the captions of a .txt (one a line) or of a table (.csv, .tsv, .jsonl).
+def read_named_prompts(path: Path) -> list[Prompt]:
+    """Return the prompts of a file, each with the name of its clip.
 
-    A table has a column of captions and may have one of files, by any of the names that tables of
-    this field use (`caption`, `prompt`, `text` …; `path`, `file_name` …). A clip is called by its
-    file, so that it is a pair with the reference of that name, else by its number. Of several rows
-    for a file the first counts.
-
-    Raises:
-        InputError: no such file, another suffix, no captions, or a row that cannot be used.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no file '{path}'.{nearest_files(path)}")
-    if path.suffix.lower() not in (".txt", *TABLES):
-        raise InputError(f"captions come from .txt, {', '.join(TABLES)}; got '{path.name}'")
-    rows = _lines(path) if path.suffix.lower() == ".txt" else _rows(path)
-    captions: dict[str, Caption] = {}
-    for number, (key, text) in enumerate(rows):
-        name = key or f"{number:05d}"
-        captions.setdefault(name, Caption(name, text))
-    if not captions:
-        raise InputError(f"{path} holds no captions")
-    return list(captions.values())
-
-
-def captions_of(source: Path, clips: tuple[Clip, ...]) -> list[Caption]:
-    """Return the captions that the clips of a set carry.
+    A clip is called by the file that its row names, so that it is a pair with the reference of that
+    name, else by its number. Of several rows for a file the first counts.
 
     Raises:
-        InputError: one carries none.
+        InputError: as `data.prompts.read_prompts`, or a name that leads out of the folder.
     """
-    for clip in clips:
+    prompts: dict[str, Prompt] = {}
+    for number, row in enumerate(read_prompts(path)):
+        key = _key(row.path, row.where) or f"{number:05d}"
+        prompts.setdefault(key, Prompt(row.text, key))
+    return list(prompts.values())
+
+
+def wanted_prompts(captions: Path | None, reference: ClipSet) -> list[Prompt]:
+    """Return what a model is asked for: the prompts of a file, else the captions of the reference.
+
+    Raises:
+        InputError: as `read_named_prompts`, or a clip of the reference has no caption.
+    """
+    if captions is not None:
+        return read_named_prompts(captions)
+    for clip in reference.clips:
         if not clip.caption:
             raise InputError(
-                f"a model needs captions, and '{clip.key}' of '{source}' has none: give "
+                f"a model needs captions, and '{clip.key}' of '{reference.source}' has none: give "
                 "--captions FILE, --dataset NAME, or a manifest with captions"
             )
-    return [Caption(clip.key, clip.caption) for clip in clips]
+    return [Prompt(clip.caption, clip.key) for clip in reference.clips]
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
+def read_labelled_prompts(source: Path | Sequence[str], limit: int | None) -> list[Prompt]:
+    """Return the prompts of a list or a file; a text that comes again counts once.
+
+    Args:
+        source: texts; a .toml of lists of texts, each under its label; or a file of prompts (.txt,
+            .csv, .tsv, .jsonl), whose rows may have labels.
+        limit: so many; None is all.
+
+    They come label by label in turn, so that any limit takes as many of each, and a higher limit
+    keeps what a lower one had.
+
+    Raises:
+        RecipeError, InputError: no such file or another kind of file, a text with two labels, or
+            no texts.
+    """
+    listed = _read(source) if isinstance(source, Path) else [Prompt(text) for text in source]
+    if not listed:
+        raise RecipeError("there are no prompts")
+    prompts: dict[str, Prompt] = {}
+    for prompt in listed:
+        first = prompts.setdefault(prompt.text, prompt)
+        if first != prompt:
+            raise RecipeError(
+                f"the prompt '{prompt.text}' has two labels: '{first.label}' and '{prompt.label}'"
+            )
+    GenerationRequest.build(list(prompts))
+    return _in_turn(list(prompts.values()))[:limit]
+
+
+def _in_turn(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Return the first of every label, then the second of every label, and so on."""
+    by_label: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        by_label.setdefault(prompt.label, []).append(prompt)
+    rounds = zip_longest(*by_label.values())
+    return [prompt for some in rounds for prompt in some if prompt is not None]
+
+
+def _read(path: Path) -> list[Prompt]:
+    if path.suffix == ".toml":
+        return _read_lists(path)
+    return [Prompt(row.text, label=row.label) for row in read_prompts(path)]
+
+
+def _read_lists(path: Path) -> list[Prompt]:
+    if not path.is_file():
+        raise RecipeError(f"there is no file of prompts '{path}'.{nearest_files(path)}")
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text in UTF-8 ({error})") from None
-    return (("", line.strip()) for line in lines if line.strip())
-
-
-def _rows(path: Path) -> Iterator[tuple[str, str]]:
-    def fault(where: str, reason: str) -> None:
-        raise InputError(f"{where}: {reason}")
-
-    for number, row in enumerate(read_rows(path, fault), start=1):
-        captions = metadata_of(row).captions
-        if not captions:
-            raise InputError(f"{path}, row {number}: no caption in columns {', '.join(row)}")
-        yield _key(path_of(row), f"{path}, row {number}"), captions[0]
+        lists = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"'{path}' is not valid TOML: {error}") from None
+    for label, texts in lists.items():
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise RecipeError(f"'{path}': {label} is no list of texts")
+    return [Prompt(text, label=label) for label, texts in lists.items() for text in texts]
 
 
 def _key(name: str, where: str) -> str:
@@ -86,15 +137,4 @@ def _key(name: str, where: str) -> str:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         raise InputError(f"{where}: '{name}' leads out of the folder that clips are kept in")
-    return str(path.with_suffix("") if path.suffix.lower() in SUFFIXES else path) if name else ""
-
-
-def wanted_captions(captions: Path | None, reference: ClipSet) -> list[Caption]:
-    """Return what a model is asked for: the captions of a file, else those of the reference.
-
-    Raises:
-        InputError: as `read_captions`, or a reference without captions.
-    """
-    if captions is not None:
-        return read_captions(captions)
-    return captions_of(reference.source, reference.clips)
+    return str(path.with_suffix("") if path.suffix.lower() in READABLE else path) if name else ""
