@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 from latentfoley.checkpoints import layout
+from latentfoley.checkpoints.known_kinds import write_known_kinds
+from latentfoley.clap import TextTower
 from latentfoley.config import (
     ClapFrontEnd,
     ScheduleConfig,
@@ -11,6 +13,7 @@ from latentfoley.config import (
     VaeConfig,
     VocoderConfig,
 )
+from latentfoley.known import KnownKinds
 from latentfoley.training.clap import AudioTowerConfig
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
@@ -75,6 +78,13 @@ def write_model_folder(folder: Path) -> Path:
     layout.write_description(folder, layout.Description())
     written = json.loads((folder / "tokenizer" / "tokenizer_config.json").read_text())
     layout.write_index(folder, written["tokenizer_class"])
+    return folder
+
+
+def write_knowing_folder(folder: Path) -> Path:
+    """Write a complete model that knows rain and dogs, and takes no text but theirs for near."""
+    signatures = TextTower.load(write_model_folder(folder)).signatures(["rain", "a dog bark"])
+    write_known_kinds(folder, KnownKinds(("rain", "dog"), signatures, 0.999))
     return folder
 
 

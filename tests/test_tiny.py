@@ -121,3 +121,16 @@ def test_it_hears_what_it_made(model):
 def test_a_synonym_lands_beside_the_caption(model):
     puppy, dog, rain = model.text.embed(["a puppy yapping", "a dog barking", "rain"])
     assert puppy @ dog > puppy @ rain + 0.2
+
+
+def test_it_knows_what_it_knows(model):
+    report = json.loads((BENCHMARKS / "known.json").read_text())
+    assert model.known.threshold == report["threshold"]
+    assert report["known prompts warned of"] <= 0.1
+    assert report["unknown prompts not warned of"] <= 0.1
+    assert {"dog_bark", "rain", "chainsaw"} <= set(model.known.names)
+
+
+def test_it_says_what_it_does_not_know(model):
+    assert model.far(["a dog barking"]) is None
+    assert model.far(["a dog barking", "a sword being drawn"]).text == "a sword being drawn"

@@ -64,6 +64,22 @@ class TextTower:
     @torch.no_grad()
     def embed(self, texts: list[str]) -> Embedding:
         """Return one unit vector per text; the empty text is a text like any other."""
+        return F.normalize(self._run(texts).text_embeds, dim=-1)
+
+    @torch.no_grad()
+    def signatures(self, texts: list[str]) -> Float[Tensor, "B S"]:
+        """Return unit vectors that tell known texts from unknown ones: E beside the encoder's own.
+
+        A small CLAP maps a text that it was not trained on somewhere near those that it was; the
+        sentence encoder below it still knows the difference. The cosine of two signatures is the
+        mean of the cosines of both.
+        """
+        output = self._run(texts)
+        first_token = output.last_hidden_state[:, 0]
+        both = [F.normalize(vector, dim=-1) for vector in (output.text_embeds, first_token)]
+        return F.normalize(torch.cat(both, dim=-1), dim=-1)
+
+    def _run(self, texts: list[str]) -> Any:
         tokens = self.tokenizer(
             texts,
             padding=True,
@@ -72,11 +88,10 @@ class TextTower:
             return_tensors="pt",
         )
         device = next(self.model.parameters()).device
-        output = self.model(
+        return self.model(
             input_ids=tokens["input_ids"].to(device),
             attention_mask=tokens["attention_mask"].to(device),
         )
-        return F.normalize(output.text_embeds, dim=-1)
 
 
 class AudioTower:

@@ -10,6 +10,7 @@ from jaxtyping import Float32
 
 from latentfoley.audio import write_audio
 from latentfoley.config import MelConfig
+from latentfoley.known import FarPrompt
 from latentfoley.model import ModelParts
 from latentfoley.provenance import Provenance, RecordingRef, identity
 from latentfoley.request import SamplingRequest
@@ -25,12 +26,14 @@ class Clip:
         mel: the model's front end, which holds the sample rate.
         provenance: everything that decided the samples.
         score: cosine between the sound's and the prompt's CLAP embedding; None unless ranked.
+        far: says so where the prompt is far from every kind of sound that the model knows.
     """
 
     waveform: Float32[np.ndarray, "N"]
     mel: MelConfig
     provenance: Provenance
     score: float | None = None
+    far: FarPrompt | None = None
 
     @property
     def sample_rate(self) -> int:

@@ -17,12 +17,14 @@ from torch import Tensor
 
 from latentfoley.audio import normalise_peak, read_audio, require_sound
 from latentfoley.checkpoints.compat import Compat
+from latentfoley.checkpoints.known_kinds import read_known_kinds
 from latentfoley.checkpoints.tensors import hash_settings, hash_weights
 from latentfoley.clap import AudioTower, TextTower
 from latentfoley.config import MelConfig, ModelConfig
 from latentfoley.devices import dtype_name
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, in_precision
 from latentfoley.griffin_lim import griffin_lim
+from latentfoley.known import FarPrompt, KnownKinds
 from latentfoley.mel import log_mel
 from latentfoley.notation import Latent, LogMel, Waveform
 from latentfoley.provenance import Lora, ModelIdentity
@@ -69,6 +71,11 @@ class ModelParts:
         tower = AudioTower.load(self.folder)
         tower.model.to(self.device)
         return tower
+
+    @cached_property
+    def known(self) -> KnownKinds | None:
+        """The kinds of sound it was trained on, where its folder says so."""
+        return read_known_kinds(self.folder)
 
     @cached_property
     def weights_hash(self) -> str:
@@ -118,6 +125,13 @@ class ModelParts:
         texts, weights = zip(*blend, strict=True)
         E = torch.tensor(weights, device=self.device) @ self.text.embed(list(texts))
         return F.normalize(E, dim=0)
+
+    def far(self, texts: Sequence[str]) -> FarPrompt | None:
+        """Return what is said of the first text that is far from all that the model knows."""
+        if self.known is None or not texts:
+            return None
+        said = self.known.far(texts, self.text.signatures(list(texts)))
+        return next((one for one in said if one is not None), None)
 
     def embed_recordings(self, blend: Sequence[tuple[Path, float]]) -> Float[Tensor, "D"]:
         """Return E of recordings with weights, each at the level of training: mean 0, peak 0.5.

@@ -7,6 +7,7 @@ the others, one after another, for generations and for edits alike.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ class Model(ModelParts):
         if request.candidates > 1:
             _ = self.audio  # a model without one says so now, not after the first clip
         E = self._embed_prompts(request)  # (prompts, D)
+        far = [self.far([text for text, _ in parse_blend(p)]) for p in request.prompts] or [None]
         E_uncond = self.text.embed([request.led_away_from])
         jobs = [
             (k // request.n, request.index + k, request.candidate + c)
@@ -115,7 +117,7 @@ class Model(ModelParts):
             made += zip(batch, sounds, strict=True)
             while len(made) >= request.candidates:
                 some, made = made[: request.candidates], made[request.candidates :]
-                yield self._best(mode, E, some)
+                yield replace(self._best(mode, E, some), far=far[some[0][0][0]])
 
     @property
     def batch_size(self) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from latentfoley.checkpoints.hub import local_folder
+from latentfoley.checkpoints.known_kinds import read_known_kinds
 from latentfoley.checkpoints.parts import Parts
 from latentfoley.checkpoints.registry import PUBLISHED, Published, by_hub_id
 
@@ -27,6 +28,8 @@ def describe(parts: Parts, name: str) -> dict[str, Any]:
         "channels": parts.vae.config.latent_channels,
         "compression": parts.vae.config.compression,
     }
+    known = read_known_kinds(parts.where) if parts.where.is_dir() else None
+    facts["kinds"] = list(known.names) if known else []
     facts["audio_tower"] = parts.audio is not None
     facts["trained_from"] = parts.about.trained_from
     facts["licence"] = stated_licence(parts, name) or _own_licence(parts.where)

@@ -134,6 +134,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"scaling factor {facts['scaling_factor']}",
         "predicts": facts["prediction"],
         "audio tower": "yes" if facts["audio_tower"] else "no: cannot be guided by recordings",
+        "knows": ", ".join(facts["kinds"]),
         "trained from": facts["trained_from"],
         "licence": facts["licence"],
     }

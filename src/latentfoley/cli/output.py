@@ -1,5 +1,6 @@
 """Where clips are written, and what is said about them: shared by the commands that make sounds."""
 
+import dataclasses
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from latentfoley.errors import InputError, UserError, nearest
+from latentfoley.errors import InputError, UserError, nearest, printable
 
 if TYPE_CHECKING:
     from latentfoley.clip import Clip
@@ -39,7 +40,9 @@ def deliver(
         draw: writes the picture of a clip; None for no pictures.
         as_json: one JSON object a line instead of text.
     """
+    warned: set[str] = set()
     for clip, wanted in zip(clips, paths, strict=True):
+        _say_if_far(clip, warned)
         path = wanted if may_replace else _unused(wanted, clip.provenance)
         clip.save(path)
         _say_if_turned_down(clip, path)
@@ -47,6 +50,13 @@ def deliver(
             draw(clip, path.with_suffix(".png"))
         _say(clip, path, as_json=as_json)
         yield path
+
+
+def _say_if_far(clip: "Clip", warned: set[str]) -> None:
+    """Say once of every text that the model does not know it."""
+    if clip.far is not None and clip.far.text not in warned:
+        warned.add(clip.far.text)
+        typer.echo(printable(clip.far.message), err=True)
 
 
 def _say_if_turned_down(clip: "Clip", path: Path) -> None:
@@ -63,7 +73,9 @@ def _say_if_turned_down(clip: "Clip", path: Path) -> None:
 
 def _say(clip: "Clip", path: Path, *, as_json: bool) -> None:
     if as_json:
-        record = {"path": str(path), "score": clip.score} | clip.provenance.to_record()
+        far = dataclasses.asdict(clip.far) if clip.far else None
+        made = {"path": str(path), "score": clip.score, "far": far}
+        record = made | clip.provenance.to_record()
         typer.echo(json.dumps(record))
     else:
         score = "" if clip.score is None else f"  CLAP {clip.score:.3f}"
