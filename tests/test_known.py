@@ -11,6 +11,7 @@ from latentfoley.checkpoints.tensors import hash_settings, hash_weights
 from latentfoley.clap import TextTower
 from latentfoley.errors import ModelError
 from latentfoley.known import KnownKinds
+from weights import normal
 
 
 @pytest.fixture
@@ -55,6 +56,12 @@ class TestFile:
             ("rain", "dog"),
             0.999,
         )
+
+    def test_8_bits_an_element_are_enough(self, tmp_path):
+        vectors = F.normalize(normal(64, 896), dim=1)
+        write_known_kinds(tmp_path, KnownKinds(("rain",) * 64, vectors, 0.5))
+        cosines = read_known_kinds(tmp_path).signatures @ vectors.T
+        assert (cosines - vectors @ vectors.T).abs().max() < 0.005
 
     def test_it_decides_no_sample(self, folder):
         before = hash_weights(folder), hash_settings(folder)
