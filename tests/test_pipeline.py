@@ -13,7 +13,7 @@ from latentfoley.errors import AudioFileError, InputError
 from latentfoley.model import latent_shape
 from latentfoley.pipeline import Model
 from latentfoley.presets import small
-from latentfoley.provenance import read_provenance
+from latentfoley.provenance import identity, read_provenance
 from latentfoley.request import GenerationRequest
 from latentfoley.samplers import SAMPLERS
 from latentfoley.sampling import clip_generator
@@ -233,6 +233,14 @@ class TestProvenance:
         (again,) = micro_model.run(GenerationRequest.from_provenance(record))
         np.testing.assert_array_equal(again.waveform, clip.waveform)
         assert again.provenance.same_sound(record)
+
+    @pytest.mark.parametrize("candidates", [1, 2])
+    def test_its_identity_is_that_of_what_was_asked(self, generate, micro_model, candidates):
+        request = GenerationRequest.build(
+            ["rain", "a dog"], n=2, seed=3, candidates=candidates, duration_s=0.1, steps=2
+        )
+        for k, clip in enumerate(micro_model.run(request)):
+            assert clip.provenance.identity == identity(micro_model.identity, request.clip(k))
 
     def test_it_names_the_model_and_its_weights(self, generate, micro_model):
         record = generate("rain")[0].provenance

@@ -73,13 +73,15 @@ class Clip:
 
 
 _RECORDED = {
-    *("negative_prompt", "seed", "index", "candidate"),
+    *("negative_prompt", "seed", "index"),
     *("sampler", "steps", "eta", "guidance", "loop"),
 }
 
 
-def record_of(model: ModelParts, request: SamplingRequest, n_samples: int) -> Provenance:
-    """Return the record of a clip, given the request of it alone."""
+def record_of(
+    model: ModelParts, request: SamplingRequest, candidate: int, n_samples: int
+) -> Provenance:
+    """Return the record of a clip, given the request of it alone and the candidate that was kept."""
     edit, made_by = request.edit_record(), model.identity
     return Provenance(
         kind=edit.kind if edit else "generation",
@@ -97,5 +99,6 @@ def record_of(model: ModelParts, request: SamplingRequest, n_samples: int) -> Pr
         device=made_by.device,
         lora=model.lora,
         identity=identity(made_by, request),
+        candidate=candidate,
         **request.model_dump(include=_RECORDED),
     )

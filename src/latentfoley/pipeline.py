@@ -174,6 +174,7 @@ class Model(ModelParts):
         score, ((_, index, candidate), waveform) = max(
             zip(scores, made, strict=True), key=lambda pair: pair[0] or 0.0
         )
-        alone = mode.request.clip(index - mode.request.index)
-        alone = alone.model_copy(update={"candidates": 1, "candidate": candidate})
-        return Clip(waveform, self.config.mel, record_of(self, alone, len(waveform)), score)
+        asked = mode.request.clip(index - mode.request.index)
+        return Clip(
+            waveform, self.config.mel, record_of(self, asked, candidate, len(waveform)), score
+        )

@@ -206,7 +206,7 @@ class Provenance(BaseModel):
         device: kind of device, "" in records of schema 1.
         model_hash: hash of the model's weights.
         lora: the adapter that was merged into them, None for none.
-        identity: of the samples, see `identity`; "" in records of schema 1.
+        identity: of the clip that was asked for, see `identity`; "" in records of schema 1.
     """
 
     model_config = ConfigDict(
