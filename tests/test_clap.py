@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latentfoley.clap import AudioTower, TextTower, audio_features, cut_windows
+from latentfoley.clap import TextTower
+from latentfoley.clap_audio import AudioTower, audio_features, cut_windows
 from latentfoley.config import ClapFrontEnd
 from latentfoley.errors import ModelError
 from latentfoley.resampling import RESAMPLERS

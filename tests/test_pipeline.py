@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from latentfoley.audio import normalise_peak
 from latentfoley.config import ModelConfig
-from latentfoley.errors import AudioFileError, InputError
+from latentfoley.errors import AudioFileError, InputError, ModelError
 from latentfoley.model import latent_shape
 from latentfoley.pipeline import Model
 from latentfoley.presets import small
@@ -257,6 +257,14 @@ class TestProvenance:
         for name, (clip,) in {"a": generate("rain"), "b": generate(audio_prompt=recording)}.items():
             path = clip.plot(tmp_path / "new folder" / f"{name}.png")
             assert path.read_bytes()[:4] == b"\x89PNG"
+
+    def test_samples_that_are_no_numbers_are_the_models_fault(self, micro_model, monkeypatch):
+        def diverged(vocoder, log_mel):
+            return torch.full((1, log_mel.shape[2] * 160), torch.nan)
+
+        monkeypatch.setattr(type(micro_model.vocoder), "forward", diverged)
+        with pytest.raises(ModelError, match="NaN, infinite or beyond all sound"):
+            micro_model.generate("rain", duration_s=0.2, steps=1)
 
 
 class TestRunning:

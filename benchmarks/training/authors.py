@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from latentfoley.audio import resample
 from latentfoley.checkpoints.towers import audio_network, text_network
-from latentfoley.clap import audio_features
+from latentfoley.clap_audio import audio_features
 from latentfoley.config import ClapFrontEnd, MelConfig
 from latentfoley.diffusion import Schedule, diffusion_loss
 from latentfoley.mel import log_mel

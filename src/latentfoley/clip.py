@@ -81,7 +81,7 @@ _RECORDED = {
 def record_of(
     model: ModelParts, request: SamplingRequest, candidate: int, n_samples: int
 ) -> Provenance:
-    """Return the record of a clip, given the request of it alone and the candidate that was kept."""
+    """Return the record of a clip: of the request of it alone, and which candidate was kept."""
     edit, made_by = request.edit_record(), model.identity
     return Provenance(
         kind=edit.kind if edit else "generation",

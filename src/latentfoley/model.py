@@ -19,7 +19,8 @@ from latentfoley.audio import normalise_peak, read_audio, require_sound
 from latentfoley.checkpoints.compat import Compat
 from latentfoley.checkpoints.known_kinds import read_known_kinds
 from latentfoley.checkpoints.tensors import hash_settings, hash_weights
-from latentfoley.clap import AudioTower, TextTower
+from latentfoley.clap import TextTower
+from latentfoley.clap_audio import AudioTower
 from latentfoley.config import MelConfig, ModelConfig
 from latentfoley.devices import dtype_name
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, in_precision

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from latentfoley.audio import require_finite
 from latentfoley.circle import LoopedGeneration
 from latentfoley.clip import Clip, record_of
 from latentfoley.diffusion import guided
@@ -163,6 +164,8 @@ class Model(ModelParts):
             )
         log_mel = self.decode(run.to_decoder(z_0))  # (B, 1, T, F)
         waveforms = self.vocode(log_mel).float().cpu().numpy()  # (B, N) and a little more
+        for waveform in waveforms:
+            require_finite(waveform, self.name)
         return [mode.finish(waveform) for waveform in waveforms]
 
     def _best(self, mode: SamplingMode, E: Embedding, made: list[tuple[Job, Samples]]) -> Clip:

@@ -14,7 +14,7 @@ import latentfoley
 from latentfoley.checkpoints.export import schedule_buffers, write_original
 from latentfoley.checkpoints.original import ema_name, open_audio, open_original, read_state
 from latentfoley.checkpoints.parts import open_folder, write_folder
-from latentfoley.clap import AudioTower
+from latentfoley.clap_audio import AudioTower
 from latentfoley.config import PUBLISHED_FRONT_END, ScheduleConfig
 from latentfoley.diffusion import Schedule
 from latentfoley.errors import ModelError

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from folders import sound
 from latentfoley.audio import normalise_peak
-from latentfoley.clap import AudioTower
+from latentfoley.clap_audio import AudioTower
 from latentfoley.data.encode import encode
 from latentfoley.data.encoder import Encoder, Source
 from latentfoley.data.latents import LatentCache, read_info

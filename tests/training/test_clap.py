@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import micro
-from latentfoley.clap import AudioTower, TextTower
+from latentfoley.clap import TextTower
+from latentfoley.clap_audio import AudioTower
 from latentfoley.data.augment import Example
 from latentfoley.data.metadata import read_manifest, write_manifest
 from latentfoley.errors import RecipeError, TrainingWarning

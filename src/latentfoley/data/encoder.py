@@ -22,7 +22,7 @@ from latentfoley.audio import fit_length, is_silent, normalise_peak
 from latentfoley.checkpoints.layout import read_description, read_vae
 from latentfoley.checkpoints.parts import Parts
 from latentfoley.checkpoints.towers import audio_network
-from latentfoley.clap import AudioTower, cut_windows
+from latentfoley.clap_audio import AudioTower, cut_windows
 from latentfoley.config import ClapFrontEnd, Config, MelConfig
 from latentfoley.devices import choose_device
 from latentfoley.errors import InputError, ModelError

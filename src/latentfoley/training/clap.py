@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from latentfoley.clap import AudioTower, TextTower, audio_features, cut_windows
+from latentfoley.clap import TextTower
+from latentfoley.clap_audio import AudioTower, audio_features, cut_windows
 from latentfoley.config import ClapFrontEnd, Config
 from latentfoley.data.augment import Example, draw_example
 from latentfoley.data.recordings import Clip, generator

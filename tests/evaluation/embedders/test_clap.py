@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentfoley.clap import audio_features, cut_windows
+from latentfoley.clap_audio import audio_features, cut_windows
 from latentfoley.errors import ModelError
 from latentfoley.evaluation.embedders import find_embedder
 from micro import FRONT_END, clap_folder

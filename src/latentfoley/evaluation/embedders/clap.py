@@ -16,7 +16,8 @@ from jaxtyping import Float32, Float64
 
 from latentfoley.checkpoints import towers
 from latentfoley.checkpoints.layout import read_front_end
-from latentfoley.clap import AudioTower, TextTower
+from latentfoley.clap import TextTower
+from latentfoley.clap_audio import AudioTower
 from latentfoley.config import PUBLISHED_FRONT_END
 from latentfoley.errors import ModelError, nearest_files
 from latentfoley.evaluation.embedders import Features

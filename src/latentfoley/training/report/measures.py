@@ -22,7 +22,8 @@ from torch import Tensor
 
 from latentfoley.audio import read_audio
 from latentfoley.checkpoints.towers import read_tokenizer, text_network
-from latentfoley.clap import AudioTower, TextTower
+from latentfoley.clap import TextTower
+from latentfoley.clap_audio import AudioTower
 from latentfoley.config import MelConfig
 from latentfoley.data.encoder import audio_tower
 from latentfoley.data.latents import LatentCache
