@@ -11,9 +11,10 @@ import latentfoley
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(latentfoley.__file__).parent
 # What a request is, how a clip is recorded, and checks: beside the way from text to waveform.
-BESIDE = {"audio.py", "clip.py", "config.py", "devices.py", "encoding.py", "errors.py", "notation.py"} | {
-    "provenance.py", "request.py", "version.py",
-}  # fmt: skip
+BESIDE = {
+    *("audio.py", "clip.py", "config.py", "devices.py", "encoding.py", "errors.py"),
+    *("notation.py", "provenance.py", "request.py", "version.py"),
+}
 
 
 def executed(generate):
