@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from latentfoley.notation import Embedding
 

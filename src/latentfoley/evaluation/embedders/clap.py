@@ -20,7 +20,7 @@ from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower
 from latentfoley.config import PUBLISHED_FRONT_END
 from latentfoley.errors import ModelError, nearest_files
-from latentfoley.evaluation.embedders import Features
+from latentfoley.evaluation.embedders.embedder import Features
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 from latentfoley.loading import RESOURCES
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from latentfoley.config import MelConfig
 from latentfoley.errors import ModelError
-from latentfoley.evaluation.embedders import Features
+from latentfoley.evaluation.embedders.embedder import Features
 from latentfoley.evaluation.embedders.published import load_into, read_weights
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 from latentfoley.mel import mel_filters, power

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from latentfoley.evaluation.embedders import Features
+from latentfoley.evaluation.embedders.embedder import Features
 from latentfoley.evaluation.embedders.published import load_into, read_weights
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 
