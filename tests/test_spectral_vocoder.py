@@ -8,6 +8,7 @@ import torch
 from latentfoley.checkpoints import layout
 from latentfoley.config import ModelConfig, SpectralVocoderConfig
 from latentfoley.errors import ModelError, RecipeError
+from latentfoley.mel import mel_filters
 from latentfoley.spectral_vocoder import SpectralVocoder, build_vocoder, interpolation, overlap_add
 from latentfoley.vocoder import Vocoder
 from micro import VOCODER
@@ -94,6 +95,11 @@ class TestFolder:
         vocoder, X = randomise(SpectralVocoder(CONFIG)), normal(1, 1, 9, 64)
         layout.write_vocoder(tmp_path, CONFIG, vocoder.state_dict())
         assert torch.equal(layout.read_vocoder(tmp_path)(X), vocoder(X))
+
+    def test_it_is_read_in_a_fresh_process(self, tmp_path):
+        layout.write_vocoder(tmp_path, CONFIG, SpectralVocoder(CONFIG).state_dict())
+        mel_filters.cache_clear()
+        layout.read_vocoder(tmp_path)
 
     def test_the_index_names_its_class(self, tmp_path):
         layout.write_index(tmp_path, "BertTokenizer", CONFIG)

@@ -119,11 +119,13 @@ def interpolation(config: SpectralVocoderConfig) -> Float[Tensor, "K F"]:
         n_mels=config.n_mels,
         f_max_hz=config.sample_rate / 2,
     )
-    weights = mel_filters(mel).T.clone()  # (K, F)
-    covered = weights.sum(dim=1).nonzero().flatten()
-    weights[: covered[0], 0] = 1
-    weights[covered[-1] + 1 :, -1] = 1
-    return weights / weights.sum(dim=1, keepdim=True)
+    # Loading builds networks without storage, where no value can be looked at.
+    with torch.device("cpu"):
+        weights = mel_filters(mel).T.clone()  # (K, F)
+        covered = weights.sum(dim=1).nonzero().flatten()
+        weights[: covered[0], 0] = 1
+        weights[covered[-1] + 1 :, -1] = 1
+        return weights / weights.sum(dim=1, keepdim=True)
 
 
 def build_vocoder(config: VocoderConfig | SpectralVocoderConfig) -> Vocoder | SpectralVocoder:
