@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-from latentfoley.data.folder import READABLE, list_recordings
+from latentfoley.data.folder import list_recordings
 from latentfoley.data.metadata import read_manifest
 from latentfoley.errors import AudioFileError, InputError, nearest_files
 from latentfoley.provenance import read_provenance
@@ -148,9 +148,7 @@ def require_set(source: Path, clips: Sequence[Clip]) -> None:
     """
     if len(clips) < 2:
         found = "one recording" if clips else "no recordings"
-        raise InputError(
-            f"'{source}' holds {found}; a set has two or more of {', '.join(sorted(READABLE))}"
-        )
+        raise InputError(f"'{source}' holds {found}; a set has two or more, such as .wav or .flac")
     for one, other in pairwise(clips):
         if one.key == other.key:
             raise InputError(f"'{one.path}' and '{other.path}' have the same name: which counts?")

@@ -7,7 +7,7 @@ from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
-from latentfoley.data.folder import READABLE
+from latentfoley.data.folder import is_sound
 from latentfoley.data.prompts import read_prompts
 from latentfoley.errors import InputError, RecipeError, nearest_files
 from latentfoley.evaluation.sets.clips import ClipSet
@@ -137,4 +137,4 @@ def _key(name: str, where: str) -> str:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         raise InputError(f"{where}: '{name}' leads out of the folder that clips are kept in")
-    return str(path.with_suffix("") if path.suffix.lower() in READABLE else path) if name else ""
+    return str(path.with_suffix("") if is_sound(path.name) else path) if name else ""
