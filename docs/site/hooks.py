@@ -12,12 +12,14 @@ from posixpath import normpath, relpath
 from typing import Any
 
 import typer
+from mkdocs.exceptions import PluginError
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "latentfoley"
+FETCHED = re.compile(r'<(?:script|link|img|audio|iframe)[^>]+(?:src|href)="(https?://[^"]+)')
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]+)")
 GROUPS = {
     "": "Model",
@@ -198,3 +200,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return found[1] + relpath(_place(target), Path(here).parent.as_posix() or ".")
 
     return LINK.sub(lead, markdown)
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Refuse a page that would fetch something from elsewhere when it is read."""
+    if found := FETCHED.search(output):
+        raise PluginError(f"{page.file.src_uri} fetches {found[1]}")
+    return output
