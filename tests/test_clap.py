@@ -25,8 +25,9 @@ def cosine(a, b):
 
 
 class TestFeatures:
+    @pytest.mark.parametrize("padding", ["repeatpad", "repeat"])
     @pytest.mark.parametrize("duration_s", [0.5, 3.0, 7.3, 10.0])
-    def test_transformers_extracts_the_same(self, duration_s):
+    def test_transformers_extracts_the_same(self, duration_s, padding):
         from transformers import ClapFeatureExtractor
 
         extractor = ClapFeatureExtractor(
@@ -37,13 +38,13 @@ class TestFeatures:
             frequency_min=50,
             frequency_max=14_000,
             max_length_s=10,
-            padding="repeatpad",
+            padding=padding,
             truncation="rand_trunc",
             top_db=None,
         )
         waveform = chirp(60, 14_000, duration_s, 48_000) + noise(duration_s, 48_000, 0.01)
         theirs = extractor(waveform, sampling_rate=48_000, return_tensors="pt")["input_features"]
-        windows = cut_windows(torch.from_numpy(waveform), PUBLISHED.n_samples)
+        windows = cut_windows(torch.from_numpy(waveform), PUBLISHED.n_samples, padding)
         ours = audio_features(windows, PUBLISHED)
         assert ours.shape == theirs.shape == (1, 1, 1001, 64)
         # 10⁻³ dB; more only where power nearly vanishes, next to the padded zeros.
@@ -75,6 +76,19 @@ class TestWindows:
     def test_a_short_sound_is_repeated_whole(self):
         windows = cut_windows(torch.tensor([1.0, 2.0, 3.0]), 8)
         assert windows.tolist() == [[1, 2, 3, 1, 2, 3, 0, 0]]
+
+    def test_or_repeated_to_the_end(self):
+        windows = cut_windows(torch.tensor([1.0, 2.0, 3.0]), 8, "repeat")
+        assert windows.tolist() == [[1, 2, 3, 1, 2, 3, 1, 2]]
+
+    def test_a_tower_fills_windows_as_its_front_end_says(self):
+        whole, silent = (
+            AudioTower(torch.nn.Identity(), FRONT_END.model_copy(update={"padding": padding}))
+            for padding in ("repeat", "repeatpad")
+        )
+        sound = noise(0.6 * FRONT_END.window_s, FRONT_END.sample_rate)
+        assert (whole.windows(sound)[0, len(sound) :] != 0).all()
+        assert (silent.windows(sound)[0, len(sound) :] == 0).all()
 
     def test_the_last_window_ends_where_the_sound_ends(self):
         assert cut_windows(torch.arange(7.0), 3).tolist() == [[0, 1, 2], [3, 4, 5], [4, 5, 6]]

@@ -33,11 +33,16 @@ def audio_features(windows: Waveform, front_end: ClapFrontEnd) -> AudioFeatures:
     return 10 * bands.clamp(min=_FLOOR).log10().transpose(1, 2).unsqueeze(1)  # (B, 1, T, F)
 
 
-def cut_windows(waveform: Float[Tensor, "N"], n_samples: int) -> Waveform:
+def cut_windows(
+    waveform: Float[Tensor, "N"], n_samples: int, padding: str = "repeatpad"
+) -> Waveform:
     """Return the consecutive windows of a sound; a short one is repeated whole, then padded.
 
+    With `padding="repeat"` it is repeated to the end of the window, and nothing is padded.
     The last window of a long sound is moved back to end where the sound ends.
     """
+    if len(waveform) <= n_samples and padding == "repeat":
+        return waveform.repeat(-(-n_samples // len(waveform)))[None, :n_samples]
     if len(waveform) <= n_samples:
         repeated = waveform.repeat(n_samples // len(waveform))
         return F.pad(repeated, (0, n_samples - len(repeated)))[None]
@@ -79,11 +84,16 @@ class AudioTower:
         to_rate = RESAMPLERS[self.front_end.resampler]
         return to_rate(waveform, sample_rate, self.front_end.sample_rate)
 
+    def windows(self, waveform: Float[np.ndarray, "N"]) -> Waveform:
+        """Return the windows of a sound at the tower's rate, filled as its front end says."""
+        front_end = self.front_end
+        return cut_windows(torch.from_numpy(waveform), front_end.n_samples, front_end.padding)
+
     @torch.no_grad()
     def embed_all(self, waveforms: Sequence[Float[np.ndarray, "N"]]) -> Embedding:
         """Return the unit vectors of mono sounds at the tower's rate, each of any length."""
         device = next(self.model.parameters()).device
-        cut = [cut_windows(torch.from_numpy(x), self.front_end.n_samples) for x in waveforms]
+        cut = [self.windows(x) for x in waveforms]
         features = [
             audio_features(some.to(device), self.front_end)
             for windows in cut

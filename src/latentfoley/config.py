@@ -113,6 +113,9 @@ class ClapFrontEnd(Config):
     window_s: float = Field(default=10.0, gt=0, le=3600)
     # By which sound is brought to `sample_rate`; a tower is used with the one it was trained with.
     resampler: Resampler = "soxr-hq"
+    # How a sound that is shorter than a window fills it: repeated whole and then silent, as the
+    # published towers were trained with, or repeated to the end; see docs/decisions/0032.
+    padding: Literal["repeatpad", "repeat"] = "repeatpad"
 
     @property
     def n_samples(self) -> int:

@@ -22,7 +22,7 @@ from latentfoley.audio import fit_length, is_silent, normalise_peak
 from latentfoley.checkpoints.layout import read_description, read_vae
 from latentfoley.checkpoints.parts import Parts
 from latentfoley.checkpoints.towers import audio_network
-from latentfoley.clap_audio import AudioTower, cut_windows
+from latentfoley.clap_audio import AudioTower
 from latentfoley.config import ClapFrontEnd, Config, MelConfig
 from latentfoley.devices import choose_device
 from latentfoley.errors import InputError, ModelError
@@ -166,11 +166,8 @@ class Encoder:
 
     def _embed(self, waveforms: Float32[np.ndarray, "B N"]) -> Float[Tensor, "B D"]:
         """Return E of each waveform, as `AudioTower.embed` does, but together."""
-        n_samples, rate = self.tower.front_end.n_samples, self.mel.sample_rate
-        heard = [
-            cut_windows(torch.from_numpy(self.tower.resample(waveform, rate)), n_samples)
-            for waveform in waveforms
-        ]
+        rate = self.mel.sample_rate
+        heard = [self.tower.windows(self.tower.resample(waveform, rate)) for waveform in waveforms]
         E = self.tower.embed_windows(torch.cat(heard).to(self.device))  # (B·W, D)
         return F.normalize(E.unflatten(0, (len(waveforms), -1)).mean(dim=1), dim=1)  # (B, D)
 

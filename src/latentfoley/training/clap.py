@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from latentfoley.clap import TextTower
-from latentfoley.clap_audio import AudioTower, audio_features, cut_windows
+from latentfoley.clap_audio import AudioTower, audio_features
 from latentfoley.config import ClapFrontEnd, Config
 from latentfoley.data.augment import Example, draw_example
 from latentfoley.data.recordings import Clip, generator
@@ -270,7 +270,7 @@ class ClapTask(Task):
 
     def _embed_clip(self, clip: Clip) -> Embedding:
         """Return E (1, D) of the first window of a recording."""
-        window = cut_windows(torch.from_numpy(clip.waveform), self.recipe.front_end.n_samples)[:1]
+        window = self.audio.windows(clip.waveform)[:1]
         return self.audio.embed_windows(window.to(self.device))
 
     def _captions_of(self, label: str) -> list[str]:
