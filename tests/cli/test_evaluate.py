@@ -181,3 +181,11 @@ class TestMistakes:
     def test_a_mistyped_protocol(self, evaluate, run, refused):
         words = ("evaluate", "made", "real", "--no-cache", "--protocol", "audioldm")
         refused(run, *words, says="Did you mean 'audioldm_eval'?")
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_recording_is_not_replaced_by_a_report(evaluate, refused, tmp_path, option):
+    soundfile.write(tmp_path / "mine.wav", tone(), 16_000)
+    content = (tmp_path / "mine.wav").read_bytes()
+    refused(evaluate, option, "mine.wav", says="'mine.wav' is no name for a report; allowed: .")
+    assert (tmp_path / "mine.wav").read_bytes() == content

@@ -106,9 +106,10 @@ def evaluate(
         bootstrap=Bootstrap(resamples=resamples),
         cache=None if no_cache else cache or default_folder(),
     )
-    for file in (json_file, html_file):
-        if file is not None and file != Path("-"):
-            require_file_place(file)
+    if json_file is not None and json_file != Path("-"):
+        require_file_place(json_file, ".json")
+    if html_file is not None:
+        require_file_place(html_file, ".html", ".htm")
     if download:
         _fetch(settings.embedders)
     require_settings(settings)

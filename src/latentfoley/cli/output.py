@@ -150,12 +150,15 @@ def require_place(folder: Path) -> None:
         raise InputError(f"'{there}' cannot be written to: no permission")
 
 
-def require_file_place(file: Path) -> None:
+def require_file_place(file: Path, *suffixes: str) -> None:
     """Refuse a file that cannot be written before the work, not after.
 
     Raises:
-        InputError: it is a folder, or in a place that `require_place` refuses.
+        InputError: it has none of the suffixes, so that no recording is ever replaced by a report,
+            is a folder, or lies in a place that `require_place` refuses.
     """
+    if file.suffix.lower() not in suffixes:
+        raise InputError(f"'{file}' is no name for a report; allowed: {' or '.join(suffixes)}")
     if file.is_dir():
         raise InputError(f"'{file}' is a folder; give the name of a file")
     require_place(file.parent)

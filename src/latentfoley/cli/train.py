@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from latentfoley.cli.options import Debug
+from latentfoley.cli.output import require_file_place
 from latentfoley.progress import progress_bar
 
 app = typer.Typer(help="Train the parts of a model from TOML recipes.", no_args_is_help=True)
@@ -99,6 +100,7 @@ def report(
     read = read_run(run)
     findings = diagnose(read)
     path = out or run / "report.html"
+    require_file_place(path, ".html", ".htm")
     write_page(path, page(read, findings))
     for finding in findings:
         typer.echo(finding.line)
