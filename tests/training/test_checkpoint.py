@@ -64,13 +64,24 @@ class TestKeeping:
 
     def test_what_a_kill_left_while_saving_goes(self, tmp_path):
         save(tmp_path, 1)
-        (tmp_path / FOLDER / "0000002.tmp").write_bytes(b"half of it")
+        (tmp_path / FOLDER / ".latentfoley-0123456789abcdef.part").write_bytes(b"half of it")
         assert load_checkpoint(tmp_path)["step"] == 1
         save(tmp_path, 3)
         assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == [
             "0000001.pt",
             "0000003.pt",
         ]
+
+    @pytest.mark.parametrize(
+        "name", ["0000010 (1).pt", "best.pt", "._0000010.pt", "0000010-backup.pt", "1.pt"]
+    )
+    def test_files_of_other_names_are_left_alone(self, tmp_path, name):
+        save(tmp_path, 10)
+        (tmp_path / FOLDER / name).write_bytes(b"mine")
+        assert load_checkpoint(tmp_path)["step"] == 10
+        save(tmp_path, 20)
+        assert steps(tmp_path) == [20, 10]
+        assert (tmp_path / FOLDER / name).read_bytes() == b"mine"
 
 
 class TestAFullDisk:
@@ -119,6 +130,17 @@ class TestDamage:
         newest.write_bytes(newest.read_bytes()[:kept])
         with pytest.warns(TrainingWarning, match=r"0000003.pt cannot be read .*the one be"):
             assert load_checkpoint(tmp_path)["step"] == 2
+
+    @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+    def test_a_flipped_bit_is_damage(self, tmp_path, share):
+        for step in (1, 2):
+            save_checkpoint(tmp_path, {"step": step, "x": torch.zeros(5000)}, keep=2)
+        path = tmp_path / FOLDER / "0000002.pt"
+        data = bytearray(path.read_bytes())
+        data[int(share * len(data))] ^= 1
+        path.write_bytes(data)
+        with pytest.warns(TrainingWarning, match="is damaged"):
+            assert load_checkpoint(tmp_path)["step"] == 1
 
     @pytest.mark.filterwarnings("ignore::latentfoley.errors.TrainingWarning")
     def test_none_can_be_read(self, tmp_path):

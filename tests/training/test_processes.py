@@ -196,7 +196,7 @@ class TestOneOfTwo:
     def test_a_disk_that_fails_the_first_ends_all(self, running):
         folder, processes = running
         # What looks like the rest of an interrupted save, and cannot be removed.
-        (folder / "run" / "checkpoints" / "0000000.tmp").mkdir(parents=True)
+        (folder / "run" / "checkpoints" / ".latentfoley-0.part").mkdir(parents=True)
         assert trainer.ended(*processes) == [1, 1]
         assert "the last checkpoint in" in (folder / "said-0.txt").read_text()
         assert "the first process stopped" in (folder / "said-1.txt").read_text()

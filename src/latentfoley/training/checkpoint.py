@@ -3,20 +3,23 @@
 `checkpoints/0001500.pt` is the state after 1500 steps. The last `keep` are there, and the best.
 """
 
-import contextlib
 import os
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import nn
 
 from latentfoley.checkpoints.tensors import require_keys
 from latentfoley.errors import TrainingError, TrainingWarning
+from latentfoley.files import PART, aside
 
 FOLDER = "checkpoints"
+_NAME = re.compile(r"\d{7,}\.pt")
 _OLD_FILE = "checkpoint.pt"  # the only one of a run that an early version began
 
 State = dict[str, Any]
@@ -29,19 +32,14 @@ def save_checkpoint(folder: Path, state: State, *, keep: int, best_step: int | N
         TrainingError: the disk refuses; the older checkpoints are untouched.
     """
     path = _path(folder, state["step"])
-    aside = path.with_suffix(".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
+        with aside(path) as part, part.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
         _sync_folder(path.parent)
     # torch's own writer turns an error of the disk into a RuntimeError.
     except (OSError, RuntimeError) as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
         reason = str(error).partition("\n")[0]
         raise TrainingError(
             f"could not write a checkpoint to {path.parent} ({reason}); the previous one is "
@@ -82,8 +80,9 @@ def load_step(folder: Path, step: int) -> State:
 
 
 def saved(folder: Path) -> list[Path]:
-    """Return the checkpoints of a run, the newest first."""
-    return sorted((folder / FOLDER).glob("*.pt"), key=lambda path: int(path.stem), reverse=True)
+    """Return the checkpoints of a run, the newest first; files of other names are somebody's."""
+    own = [path for path in (folder / FOLDER).glob("*.pt") if _NAME.fullmatch(path.name)]
+    return sorted(own, key=lambda path: int(path.stem), reverse=True)
 
 
 def _path(folder: Path, step: int) -> Path:
@@ -92,16 +91,31 @@ def _path(folder: Path, step: int) -> Path:
 
 def _read(path: Path) -> State:
     try:
+        _require_intact(path)
         state: State = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, BadZipFile) as error:
         reason = str(error).partition("\n")[0] or "it is empty"
         raise TrainingError(f"{path} cannot be read ({reason})") from None
     return state
 
 
+def _require_intact(path: Path) -> None:
+    """Check the sums that stand in the file, which torch does not: a flipped bit is damage.
+
+    Raises:
+        BadZipFile: a part of the file is not what was written.
+    """
+    if path.stat().st_size == 0:
+        raise BadZipFile("it is empty")
+    with ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise BadZipFile(f"'{damaged}' in it is damaged")
+
+
 def _prune(folder: Path, keep: int, best_step: int | None) -> None:
     best = None if best_step is None else _path(folder, best_step)
-    leftovers = (folder / FOLDER).glob("*.tmp")  # of a run that was killed while saving
+    leftovers = (folder / FOLDER).glob(PART)  # of a run that was killed while saving
     for path in (*saved(folder)[keep:], *leftovers):
         if path != best:
             path.unlink(missing_ok=True)
