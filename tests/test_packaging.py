@@ -1,7 +1,11 @@
 """What surrounds the package says the same as the package: workflows, metadata, forms."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -91,3 +95,22 @@ def test_every_extra_is_pinned():
     names = (re.match(r"[\w.-]+", one)[0] for group in groups for one in group)
     asked = {re.sub(r"[-_.]+", "-", name).lower() for name in names}
     assert asked <= pinned
+
+
+def build_wheel(out):
+    """Build the wheel as `make wheel` does and return its path."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", out]
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    return next(out.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_the_wheel_is_whole_small_enough_and_the_same_every_time(tmp_path):
+    one, other = build_wheel(tmp_path / "one"), build_wheel(tmp_path / "other")
+    assert one.read_bytes() == other.read_bytes()
+    assert one.stat().st_size < 100_000_000, "more than PyPI takes"
+    kept = {name for name in zipfile.ZipFile(one).namelist() if name.startswith("latentfoley/")}
+    files = [path for path in (ROOT / "src").rglob("*") if path.is_file()]
+    source = {path.relative_to(ROOT / "src").as_posix() for path in files}
+    assert kept == {name for name in source if "__pycache__" not in name}
