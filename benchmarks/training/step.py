@@ -28,8 +28,10 @@ from latentfoley.checkpoints import kinds, layout, towers
 from latentfoley.checkpoints.json_files import write_json
 from latentfoley.config import ClapFrontEnd
 from latentfoley.data.encode import encode
+from latentfoley.data.encoder import Source
 from latentfoley.data.metadata import Entry, write_manifest
 from latentfoley.data.prepare import prepare
+from latentfoley.data.variations import Extra
 from latentfoley.presets import small
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
@@ -61,7 +63,8 @@ def write_all(folder: Path) -> None:
     write_manifest(sounds / "manifest.jsonl", entries)
     prepare(sounds, folder / "prepared", workers=1, held_out=0.0)
     duration_s = N_FRAMES * 160 / RATE
-    encode(folder / "prepared", folder / "latents", vae=folder, clap=folder, duration_s=duration_s)
+    source = Source(duration_s=duration_s, vae=folder, clap=folder)
+    encode(folder / "prepared", folder / "latents", source, Extra())
 
 
 def write_parts(folder: Path) -> None:

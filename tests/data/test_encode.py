@@ -19,13 +19,13 @@ from safetensors.torch import load_file, save_file
 from folders import sound
 from latentfoley.audio import normalise_peak
 from latentfoley.clap_audio import AudioTower
-from latentfoley.data.encode import encode
 from latentfoley.data.encoder import Encoder, Source
 from latentfoley.data.latents import LatentCache, read_info
 from latentfoley.data.prepare import prepare
 from latentfoley.data.shards import find_shards, read_shard
 from latentfoley.errors import InputError, ModelError, RecipeError
 from latentfoley.mel import SILENCE, log_mel
+from latents import encode
 from signals import chirp, noise, tone
 
 WINDOW_S = 0.4

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from folders import sound, write
-from latentfoley.data.encode import encode
 from latentfoley.data.encoder import Encoder, Source
 from latentfoley.data.latents import LatentCache
 from latentfoley.data.prepare import prepare
 from latentfoley.data.shards import find_shards, read_shard
 from latentfoley.data.variations import Extra, Heard
 from latentfoley.errors import InputError, RecipeError
+from latents import encode
 from signals import chirp, noise, tone
 
 WINDOW_S = 0.4

@@ -147,19 +147,18 @@ def encode(
     Example: latentfoley data encode prepared/ latents/ --model tiny
     """
     from latentfoley.data.encode import encode as encode_shards
+    from latentfoley.data.encoder import Source
+    from latentfoley.data.variations import Extra
 
+    source = Source(model, duration, device, vae, clap)
+    extra = Extra.parse({"variations": variations, "mixes": mixes}, where="data encode")
     with progress_bar("encoding", quiet=as_json) as progress, resumable(out, "data set"):
         made = encode_shards(
             shards,
             out,
-            model=model,
-            vae=vae,
-            clap=clap,
-            duration_s=duration,
-            variations=variations,
-            mixes=mixes,
+            source,
+            extra,
             batch_size=batch_size,
-            device=device,
             workers=workers,
             progress=progress,
         )

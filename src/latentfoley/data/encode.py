@@ -63,15 +63,10 @@ class Record(Config):
 def encode(
     shards: Path,
     out: Path,
+    source: Source,
+    extra: Extra,
     *,
-    model: str = "tiny",
-    vae: Path | None = None,
-    clap: Path | None = None,
-    duration_s: float = 5.12,
-    variations: int = 1,
-    mixes: float = 0.0,
     batch_size: int = 16,
-    device: str | None = None,
     workers: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> CacheInfo:
@@ -80,8 +75,8 @@ def encode(
     Args:
         shards: a folder that `prepare` has written.
         out: an empty or new folder, or one that the same call has begun.
-        model, vae, clap, duration_s, device: see `Source`.
-        variations, mixes: see `Extra`.
+        source: which encoder, and windows of which length.
+        extra: what is encoded beside the windows that follow on each other.
         batch_size: windows encoded together, 1 to 4096.
         workers: processes, each with a model of its own; one uses every core already.
         progress: called with (clips done, clips there).
@@ -100,8 +95,6 @@ def encode(
         raise InputError(f"a batch of {batch_size} windows; allowed: 1 to 4096")
     dataset = read_dataset(shards)
     load_encoder.cache_clear()  # a folder may hold another model than it did
-    source = Source(model, duration_s, device, vae, clap)
-    extra = Extra.parse({"variations": variations, "mixes": mixes}, where="data encode")
     encoder = load_encoder(source)
     _require_rate(shards, dataset.settings.sample_rate, encoder)
     settings = CacheSettings(shards=str(shards), **dict(encoder.identity), **dict(extra))

@@ -73,8 +73,8 @@ class Source(NamedTuple):
         vae, clap: folders that hold the trained `vae` and `audio_encoder`, in the model's place.
     """
 
-    model: str
-    duration_s: float
+    model: str = "tiny"
+    duration_s: float = 5.12
     device: str | None = None
     vae: Path | None = None
     clap: Path | None = None
