@@ -57,7 +57,7 @@ def test_a_folder_of_transformers_is_what_transformers_computes(tmp_path):
     (heard,) = clap.embed([tone(duration_s=1.0)])
     assert heard.windows == pytest.approx(out.audio_embeds.numpy(), abs=1e-6)
     assert clap.name == "clap (their)"
-    assert clap.reading.resampler == "sinc-hann-6"  # as before every published CLAP
+    assert clap.preprocessing.resampler == "sinc-hann-6"  # as before every published CLAP
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
