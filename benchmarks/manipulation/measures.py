@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32
 
 from latentfoley.config import MelConfig
 from latentfoley.editing.masks import BAND_EDGE_HZ, CROSS_FADE_S, keep_bands
-from latentfoley.evaluation.metrics.waveform_pairs import log_spectral_distance
+from latentfoley.evaluation.metrics.reconstruction import log_spectral_distance
 from latentfoley.mel import log_mel
 from latentfoley.spectral import stft_distance
 

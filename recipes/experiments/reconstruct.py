@@ -26,7 +26,7 @@ from latentfoley.evaluation.ablation.statistics import (
     mean_interval,
     sign_flip_test,
 )
-from latentfoley.evaluation.metrics.mel_pairs import pictures, psnr, ssim
+from latentfoley.evaluation.metrics.reconstruction import pictures, psnr, ssim
 from latentfoley.mel import log_mel
 
 COMPRESSIONS, BASELINE = (2, 4, 8, 16), 4

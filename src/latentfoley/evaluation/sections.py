@@ -33,9 +33,14 @@ from latentfoley.evaluation.metrics.loudness import (
     loudness_score,
     silence_rate,
 )
-from latentfoley.evaluation.metrics.mel_pairs import psnr_score, ssim_score
+from latentfoley.evaluation.metrics.reconstruction import (
+    lsd_score,
+    mel_score,
+    psnr_score,
+    ssim_score,
+    stft_score,
+)
 from latentfoley.evaluation.metrics.score import Bootstrap, Rows, Score
-from latentfoley.evaluation.metrics.waveform_pairs import lsd_score, mel_score, stft_score
 from latentfoley.mel import log_mel
 
 _TOOL_SPLITS, _TOOL_EPS = 10, 1e-6  # of audioldm_eval
