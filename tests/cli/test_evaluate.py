@@ -129,7 +129,7 @@ class TestModels:
 
     def test_settings_of_a_model_are_refused_for_sounds(self, evaluate, run, refused):
         words = ("evaluate", "made", "real", "--no-cache", "--steps", "3")
-        refused(run, *words, says="--steps says how a model makes sounds, and 'made' is no model")
+        refused(run, *words, says="--steps says how a model generates, and 'made' is no model")
 
     def test_a_model_without_captions(self, evaluate, run, refused):
         words = ("evaluate", "tiny", "real", "--no-cache")

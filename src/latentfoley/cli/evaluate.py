@@ -1,4 +1,4 @@
-"""`latentfoley evaluate`: two sets of sounds → scores; a model makes its set first."""
+"""`latentfoley evaluate`: two sets of sounds → scores; a model generates its set first."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Option = typer.Option
 
-# What a model's side is made with; of no meaning where sounds are given.
+# How a model generates; of no meaning where sounds are given.
 _FOR_MODELS = (
     "captions", "out", "negative_prompt", "duration", "steps", "guidance", "sampler", "spacing",
     "eta", "seed", "candidates", "lora", "device", "dtype", "compat",
@@ -30,7 +30,7 @@ def evaluate(
         Path,
         typer.Argument(help="Folder or manifest of generated sounds, or a model."),
     ],
-    reference: Annotated[Path, typer.Argument(help="Folder or manifest of real sounds.")],
+    reference: Annotated[Path, typer.Argument(help="Folder or manifest of reference sounds.")],
     dataset: Annotated[
         str | None,
         Option(help="REFERENCE is laid out as audiocaps, clotho, audioset or esc50."),
@@ -47,7 +47,7 @@ def evaluate(
         bool, Option("--download", help="Fetch the published weights of embedders, once.")
     ] = False,
     protocol: Annotated[
-        str, Option(help="latentfoley, or audioldm_eval to read and score as that tool.")
+        str, Option(help="latentfoley, or audioldm_eval to prepare and score as that tool.")
     ] = "latentfoley",
     reconstruction: Annotated[
         bool, Option("--reconstruction", help="Pairs are meant to be the same sound.")
@@ -66,7 +66,7 @@ def evaluate(
     cache: Annotated[
         Path | None, Option(help="Folder of the cache; by default in ~/.cache.")
     ] = None,
-    no_cache: Annotated[bool, Option("--no-cache", help="Compute everything anew.")] = False,
+    no_cache: Annotated[bool, Option("--no-cache", help="Compute all features again.")] = False,
     out: Annotated[Path, Option("-o", "--out", help="Where a model's clips are kept.")] = Path(
         "out/evaluate"
     ),
@@ -85,7 +85,7 @@ def evaluate(
     compat: options.CompatName = "trained",
     debug: options.Debug = False,
 ) -> None:
-    """Score generated sounds against real ones; every score comes with its interval.
+    """Score generated sounds against reference sounds; every score comes with its interval.
 
     Example: latentfoley evaluate tiny AUDIOCAPS/ --dataset audiocaps --html report.html
     """
@@ -113,8 +113,8 @@ def evaluate(
     if download:
         _fetch(settings.embedders)
     require_settings(settings)
-    real = reference_set(reference, dataset, split)
-    made: Path | ClipSet = generated
+    reference_clips = reference_set(reference, dataset, split)
+    generated_clips: Path | ClipSet = generated
     if is_model(str(generated), asked_for=captions is not None or dataset is not None):
         loading = {"device": device, "dtype": dtype, "compat": compat, "lora": lora}
         sampling = {
@@ -122,11 +122,11 @@ def evaluate(
             "guidance": guidance, "sampler": sampler, "spacing": spacing, "eta": eta,
             "seed": seed, "candidates": candidates,
         }  # fmt: skip
-        wanted = wanted_prompts(captions, real)
-        made = _make(str(generated), loading, wanted, out, limit, sampling)
+        wanted = wanted_prompts(captions, reference_clips)
+        generated_clips = _generate(str(generated), loading, wanted, out, limit, sampling)
     else:
         _refuse_for_sounds(context, generated)
-    _report(compare(made, real, settings), json_file, html_file)
+    _report(compare(generated_clips, reference_clips, settings), json_file, html_file)
 
 
 def _fetch(specs: tuple[str, ...]) -> None:
@@ -138,7 +138,7 @@ def _fetch(specs: tuple[str, ...]) -> None:
             fetch(spec, lambda text: typer.echo(text, err=True), progress)
 
 
-def _make(
+def _generate(
     model: str,
     loading: dict[str, Any],
     wanted: "list[Prompt]",
@@ -146,7 +146,7 @@ def _make(
     limit: int | None,
     sampling: dict[str, Any],
 ) -> "ClipSet":
-    """Return the model's side; what was made before a Ctrl-C is found again."""
+    """Return the set that a model generates; clips from before a Ctrl-C are found again."""
     from latentfoley.evaluation.sets.generated import generate_set
     from latentfoley.loading import load
 
@@ -157,7 +157,9 @@ def _make(
                 load(model, **loading), wanted, out, limit=limit, progress=progress, **sampling
             )
     except KeyboardInterrupt:
-        typer.echo("stopped: finished clips are kept; the same command makes the rest", err=True)
+        typer.echo(
+            "stopped: finished clips are kept; the same command generates the rest", err=True
+        )
         raise
 
 
@@ -165,13 +167,13 @@ def _refuse_for_sounds(context: typer.Context, generated: Path) -> None:
     """Refuse options that would change nothing.
 
     Raises:
-        InputError: one that only a model's side has was given.
+        InputError: an option that only a model has was given.
     """
     for name in _FOR_MODELS:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise InputError(
-                f"--{name.replace('_', '-')} says how a model makes sounds, and '{generated}' is "
+                f"--{name.replace('_', '-')} says how a model generates, and '{generated}' is "
                 "no model"
             )
 

@@ -147,7 +147,7 @@ def evaluate(
 
 
 def require_settings(settings: Settings) -> None:
-    """Check what can be checked before anything is read or made.
+    """Check what can be checked before anything is read or generated.
 
     Raises:
         InputError: an unknown protocol or embedder, weights that are not there, or a limit that

@@ -33,7 +33,7 @@ def table(evaluation: Evaluation) -> "Table":
     from rich.table import Table
 
     out = Table("score", "value", "95 %", "n", "unit", title=escape(headline(evaluation)))
-    out.caption = escape("\n".join([*readings(evaluation), *origins(evaluation)]))
+    out.caption = escape("\n".join([*embedders_of(evaluation), *sources(evaluation)]))
     for section in evaluation.sections:
         out.add_section()
         out.add_row(f"[bold]{escape(section_name(section))}[/]")
@@ -56,23 +56,23 @@ def headline(evaluation: Evaluation) -> str:
     )
 
 
-def origins(evaluation: Evaluation) -> list[str]:
-    """Return how each side came to be, where it is more than a folder."""
-    return [f"{side}: {_listed(about)}" for side, about in evaluation.about.items() if about]
+def sources(evaluation: Evaluation) -> list[str]:
+    """Return where each set comes from, for sets that are more than a folder."""
+    return [f"{name}: {_listed(about)}" for name, about in evaluation.about.items() if about]
 
 
-def readings(evaluation: Evaluation) -> list[str]:
-    """Return who listened in each section, and how files were read for it."""
+def embedders_of(evaluation: Evaluation) -> list[str]:
+    """Return the embedder and the preprocessing of each section."""
     return [f"{section_name(part)}: {section_details(part)}" for part in evaluation.sections]
 
 
 def section_name(section: Section) -> str:
-    """Return who listened."""
+    """Return the embedder of a section."""
     return section.embedder or "without an embedder"
 
 
 def section_details(section: Section) -> str:
-    """Return by which weights, with which classes, and how files were read."""
+    """Return the weights, the classes and the preprocessing of a section."""
     facts = {
         "weights": section.weights_hash[:12],
         "classes": section.classes,
@@ -115,7 +115,7 @@ def page(evaluation: Evaluation) -> str:
     return render(
         "evaluation.html",
         title=headline(evaluation),
-        inputs=origins(evaluation),
+        inputs=sources(evaluation),
         warnings=evaluation.warnings,
         sections=[
             {

@@ -11,7 +11,7 @@ from latentfoley.errors import RecipeError
         ({"metric": ["FD"]}, "unknown key 'metric'; .*Did you mean 'metrics'"),
         ({"metrics": ["recognized"]}, "no metric 'recognized'; .*Did you mean 'recognised'"),
         ({"metrics": []}, "metrics: "),
-        ({"metrics": ["FD"]}, "FD compare with real sounds: give a reference"),
+        ({"metrics": ["FD"]}, "FD compare with a reference set: give reference"),
         ({"grid": {"guidence": [1, 2]}}, "'guidence'; .*Did you mean 'guidance'"),
         ({"grid": {"model": ["a"]}}, r"models stand in \[models\]"),
         ({"grid": {"guidance": [1, 1]}}, "1 stands there twice"),

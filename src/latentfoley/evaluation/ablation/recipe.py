@@ -37,7 +37,7 @@ class AblationRecipe(Config):
         seeds: of the noise; every cell starts from the same noises.
         metrics: names in `metrics.METRICS`.
         embedders: as in `latentfoley evaluate`; `recognised` needs one with class names.
-        reference: real sounds for FD, KID and KAD, as in `latentfoley evaluate`.
+        reference: reference sounds for FD, KID and KAD, as in `latentfoley evaluate`.
         baselines: each names values of some axes. A cell is compared with the cell that has those
             values and is like it in all else. Without any, every pair of cells is compared.
         permutations, resamples: draws behind p-values and intervals.
@@ -103,7 +103,7 @@ class AblationRecipe(Config):
             raise ValueError(f"every label needs as many models as the others, got {counts}")
         needy = [name for name in self.metrics if METRICS[name].takes_reference]
         if needy and self.reference is None:
-            raise ValueError(f"{' and '.join(needy)} compare with real sounds: give a reference")
+            raise ValueError(f"{' and '.join(needy)} compare with a reference set: give reference")
         return self
 
     @property

@@ -45,12 +45,12 @@ def page(ablation: Ablation, folder: Path) -> str:
 
 def tables(ablation: Ablation) -> list["Table"]:
     """Return the tables for a terminal: every cell with its verdicts, else every comparison."""
-    made = []
+    found = []
     for result in ablation.results:
-        made.append(_on_terminal(heading(result), value_rows(result)))
+        found.append(_on_terminal(heading(result), value_rows(result)))
         if not result.differences[0].against:
-            made.append(_on_terminal("", test_rows(result)))
-    return made
+            found.append(_on_terminal("", test_rows(result)))
+    return found
 
 
 def _on_terminal(title: str, rows: list[Row]) -> "Table":
@@ -66,17 +66,17 @@ def _on_terminal(title: str, rows: list[Row]) -> "Table":
 def summary(ablation: Ablation) -> str:
     """Return how much was compared, and how to read it."""
     recipe = ablation.origin["recipe"]
-    real = f", {ablation.origin['n_reference']} real recordings" if recipe["reference"] else ""
+    reference = f", {ablation.origin['n_reference']} reference clips" if recipe["reference"] else ""
     return (
         f"{len(ablation.cells)} cells of {ablation.n_clips} clips ({len(ablation.prompts)} "
-        f"prompts){real}. Intervals: 95 %, bootstrap over prompts ({recipe['resamples']} draws; "
-        f"shares Wilson). Verdicts: permutation of prompts ({recipe['permutations']} draws), "
-        "Holm's correction over the comparisons of a metric, 5 %."
+        f"prompts){reference}. Intervals: 95 %, bootstrap over prompts ({recipe['resamples']} "
+        f"draws; shares Wilson). Verdicts: permutation of prompts ({recipe['permutations']} "
+        "draws), Holm's correction over the comparisons of a metric, 5 %."
     )
 
 
 def heading(result: Result) -> str:
-    """Return the metric, who listened, its unit and which way is good."""
+    """Return the metric, its embedder, its unit and which direction is good."""
     unit = f" ({result.unit})" if result.unit else ""
     return f"{result.title}{unit} {ARROWS[result.better]}".rstrip()
 

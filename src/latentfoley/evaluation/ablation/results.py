@@ -57,7 +57,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Result:
-    """One metric, heard by one embedder ("" where it needs none), in every cell."""
+    """One metric, by one embedder ("" where it needs none), in every cell."""
 
     metric: str
     embedder: str
@@ -68,7 +68,7 @@ class Result:
 
     @property
     def title(self) -> str:
-        """The metric and who listened."""
+        """The metric and its embedder."""
         return f"{self.metric}, {self.embedder}" if self.embedder else self.metric
 
 
@@ -83,7 +83,7 @@ class Ablation:
         results: per metric and embedder.
         warnings: what could not be computed or cannot be shown.
         origin: recipe, versions and hashes, as plain values.
-        samples: prompts with a file of each cell, to listen to.
+        samples: prompts with a file of each cell, for players.
     """
 
     cells: tuple[Cell, ...]

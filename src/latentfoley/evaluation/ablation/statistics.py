@@ -107,8 +107,8 @@ def _swap(one: Sequence[Rows], other: Sequence[Rows], flips: Sequence[bool]) -> 
 def runs_test(one: Values, other: Values) -> P:
     """Test whether models trained one way differ from as many trained another way.
 
-    A training run is one observation here: every way to share the runs out is tried. Three runs a
-    side can give no p below 0.1, four none below 0.029.
+    A training run is one observation here: every way to share the runs out is tried. Three runs of
+    each can give no p below 0.1, four none below 0.029.
     """
     runs, n = np.concatenate([one, other]), len(one)
     sums = np.array([runs[list(rows)].sum() for rows in combinations(range(2 * n), n)])

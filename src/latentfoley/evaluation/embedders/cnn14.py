@@ -104,7 +104,7 @@ class Cnn14Embedder:
     def embed(self, waveforms: Sequence[Float32[np.ndarray, "N"]]) -> list[Features]:
         """Return one row of 2048 features, and the logits, per sound."""
         found: dict[int, Features] = {}
-        for length in {len(waveform) for waveform in waveforms}:  # zeros would be heard
+        for length in {len(waveform) for waveform in waveforms}:  # padding would count
             same = [k for k, waveform in enumerate(waveforms) if len(waveform) == length]
             mels = [log_mel(torch.from_numpy(waveforms[k])[None], self.mel) for k in same]
             features, logits = (out.double().numpy() for out in self.network(torch.cat(mels)))

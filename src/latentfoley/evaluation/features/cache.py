@@ -1,4 +1,4 @@
-"""Features kept from run to run, by what they were computed from and never by where it lay."""
+"""The cache of features: keys say what they were computed from, never where the file lies."""
 
 import json
 import os
@@ -23,7 +23,7 @@ class Cache:
         self.folder = folder
 
     def get(self, key: str) -> Arrays | None:
-        """Return what was put under a key; None for nothing, also where the file is damaged."""
+        """Return the arrays under a key; None where there are none, or the file is damaged."""
         if self.folder is None:
             return None
         try:
@@ -54,7 +54,7 @@ def default_folder() -> Path:
 
 
 def cache_key(content: str, what: str, weights_hash: str, rules: dict[str, str | int]) -> str:
-    """Return the key of one file's features: its content, who listens, and how it is read.
+    """Return the key of one file's features: its content, the embedder and the preprocessing.
 
     Example:
         >>> cache_key("a", "clap", "b", {}) == cache_key("a", "clap", "c", {})

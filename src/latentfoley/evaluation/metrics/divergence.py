@@ -1,4 +1,4 @@
-"""KL divergence between what a classifier hears in paired clips: KL softmax and KL sigmoid.
+"""KL divergence between the classes of paired clips, by a classifier: KL softmax and KL sigmoid.
 
 Both are called "KL" in the literature and are different quantities. Row k of both arrays must be
 of the same caption or recording.
@@ -21,11 +21,11 @@ def kl_softmax(
             what `audioldm_eval` adds, which caps a pair at ln 10⁶ and can make it negative.
         bootstrap: how the interval is drawn.
     """
-    made, real = require_pairs(generated, reference, "KL")
-    log_made, log_real = log_softmax(made), log_softmax(real)
+    generated, reference = require_pairs(generated, reference, "KL")
+    log_generated, log_reference = log_softmax(generated), log_softmax(reference)
     if eps:
-        log_made = np.log(np.exp(log_made) + eps)
-    per_pair = (np.exp(log_real) * (log_real - log_made)).sum(axis=1)
+        log_generated = np.log(np.exp(log_generated) + eps)
+    per_pair = (np.exp(log_reference) * (log_reference - log_generated)).sum(axis=1)
     return mean_score(
         "KL softmax",
         np.maximum(per_pair, 0.0) if not eps else per_pair,
@@ -44,18 +44,18 @@ def kl_sigmoid(
 
     Kept because published tables hold it. It is no divergence: the term (1-p) ln((1-p)/(1-q)) is
     missing, so it is negative wherever the generated clip has more of every class than the
-    reference, and a clip in which the classifier hears everything scores best of all.
+    reference, and a clip with high probabilities of every class scores best of all.
     """
-    made, real = require_pairs(generated, reference, "KL")
-    log_real = -np.logaddexp(0.0, -real)
-    log_made = np.log(np.exp(-np.logaddexp(0.0, -made)) + eps)
+    generated, reference = require_pairs(generated, reference, "KL")
+    log_reference = -np.logaddexp(0.0, -reference)
+    log_generated = np.log(np.exp(-np.logaddexp(0.0, -generated)) + eps)
     return mean_score(
         "KL sigmoid",
-        (np.exp(log_real) * (log_real - log_made)).sum(axis=1),
+        (np.exp(log_reference) * (log_reference - log_generated)).sum(axis=1),
         better="lower",
         unit="nats",
-        caveat="Not a divergence: one term is missing, it can be negative and rewards hearing "
-        "everything. For comparison with published tables only.",
+        caveat="Not a divergence: one term is missing, it can be negative and rewards high "
+        "probabilities of every class. For comparison with published tables only.",
         bootstrap=bootstrap,
     )
 

@@ -46,10 +46,10 @@ def nearest_training_score(
     generated: Rows, training: Rows, *, bootstrap: Bootstrap | None = None
 ) -> Score:
     """Return the mean distance of a generated clip to its nearest training clip."""
-    made, seen = _require_same_width(generated, training)
+    generated, training = _require_same_width(generated, training)
     return mean_score(
         "distance to training",
-        cosine_distances(made, seen).min(axis=1),
+        cosine_distances(generated, training).min(axis=1),
         better="neither",
         unit="1 - cosine",
         caveat="Falls as the training set grows; near 0 is a copy by this embedder.",
@@ -63,12 +63,12 @@ def memorisation_rate(generated: Rows, training: Rows) -> Score:
     A clip of the same kind as the training clips but not copied does so about half of the time; a
     set of copies always [the complement of authenticity: Alaa et al. 2022, arXiv 2102.08921].
     """
-    made, seen = _require_same_width(generated, training)
-    to_seen = cosine_distances(made, seen)
-    among = cosine_distances(seen, seen)
+    generated, training = _require_same_width(generated, training)
+    to_training = cosine_distances(generated, training)
+    among = cosine_distances(training, training)
     np.fill_diagonal(among, np.inf)
-    closest = to_seen.argmin(axis=1)
-    hits = to_seen.min(axis=1) < among.min(axis=1)[closest]
+    closest = to_training.argmin(axis=1)
+    hits = to_training.min(axis=1) < among.min(axis=1)[closest]
     return rate_score(
         "memorised clips",
         hits.astype(np.float64),
@@ -91,8 +91,8 @@ def _directions(rows: Rows) -> Rows:
 
 
 def _require_same_width(generated: Rows, training: Rows) -> tuple[Rows, Rows]:
-    made = require_rows(generated, "generated embeddings")
-    seen = require_rows(training, "training embeddings")
-    if made.shape[1] != seen.shape[1]:
-        raise InputError(f"embeddings of {made.shape[1]} and {seen.shape[1]} dimensions")
-    return made, seen
+    one = require_rows(generated, "generated embeddings")
+    other = require_rows(training, "training embeddings")
+    if one.shape[1] != other.shape[1]:
+        raise InputError(f"embeddings of {one.shape[1]} and {other.shape[1]} dimensions")
+    return one, other

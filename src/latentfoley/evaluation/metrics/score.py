@@ -33,7 +33,7 @@ class Score:
         value: finite; the unit stands in `unit`.
         n: rows of the generated set: clips or pairs; windows of clips where an embedder pools them.
         interval: 95 %; None below five clips, which say nothing about others.
-        method: how the interval was made.
+        method: how the interval was computed.
         better: which direction is good, "neither" for descriptions such as loudness.
         caveat: what a reader must know before comparing the value; never empty.
         per_clip: one number per clip where the metric has them, in the order of the clips.

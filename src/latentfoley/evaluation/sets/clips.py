@@ -17,7 +17,7 @@ class Clip:
 
     Attributes:
         key: its path within the set without suffix; clips of two sets with equal keys are a pair.
-        path: where it lies.
+        path: of the file.
         caption: of the manifest, else the prompt it was generated from, else "".
     """
 
@@ -28,13 +28,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class ClipSet:
-    """One side of a comparison.
+    """A set that is compared with another.
 
     Attributes:
-        source: where it lies.
+        source: its folder or manifest.
         clips: sorted by key.
-        about: how it came to be, where that is more than a folder: data set, split and rule of
-            prompts, or model and settings.
+        about: data set, split and rule of prompts, or model and settings; empty for a folder.
         warnings: what a reader of its scores must know.
     """
 
@@ -44,15 +43,15 @@ class ClipSet:
     warnings: tuple[str, ...] = ()
 
 
-def as_set(side: Path | ClipSet, limit: int | None = None) -> ClipSet:
-    """Return a side of a comparison, listed where it is a folder or a manifest, cut to a limit.
+def as_set(clips: Path | ClipSet, limit: int | None = None) -> ClipSet:
+    """Return a set, listed where it is a folder or a manifest, and cut to a limit.
 
     Raises:
         InputError, RecipeError, AudioFileError: as `list_clips`.
     """
-    if isinstance(side, ClipSet):
-        return replace(side, clips=side.clips[:limit])
-    return ClipSet(side, tuple(list_clips(side, limit=limit)))
+    if isinstance(clips, ClipSet):
+        return replace(clips, clips=clips.clips[:limit])
+    return ClipSet(clips, tuple(list_clips(clips, limit=limit)))
 
 
 def list_clips(source: Path, *, limit: int | None = None) -> list[Clip]:
@@ -81,12 +80,12 @@ def list_clips(source: Path, *, limit: int | None = None) -> list[Clip]:
 
 def pairs(generated: Sequence[Clip], reference: Sequence[Clip]) -> tuple[bool, str]:
     """Return whether both sets have the same keys, and if not, a sentence about it."""
-    made, real = ({clip.key for clip in clips} for clips in (generated, reference))
-    if made == real:
+    one, other = ({clip.key for clip in clips} for clips in (generated, reference))
+    if one == other:
         return True, ""
     return False, (
-        f"the names differ ({len(made & real)} are in both, {len(made - real)} only generated, "
-        f"{len(real - made)} only reference): scores of pairs (KL, audio-audio similarity) are "
+        f"the names differ ({len(one & other)} are in both, {len(one - other)} only generated, "
+        f"{len(other - one)} only reference): scores of pairs (KL, audio-audio similarity) are "
         "left out"
     )
 
@@ -95,12 +94,12 @@ def _from_folder(folder: Path) -> list[Clip]:
     clips, broken = [], []
     for file in list_recordings(folder):
         try:
-            made = read_provenance(file)
+            record = read_provenance(file)
         except AudioFileError as error:
             broken.append(str(error))
             continue
         key = file.relative_to(folder).with_suffix("").as_posix()
-        clips.append(Clip(key, file, (made.prompt or "") if made else ""))
+        clips.append(Clip(key, file, (record.prompt or "") if record else ""))
     require_readable(folder, broken)
     return clips
 
