@@ -114,6 +114,26 @@ def test_a_row_that_cannot_be_read_is_listed_too(tmp_path):
     assert lines(tmp_path / "out" / "skipped.jsonl")[0]["path"] == "t.jsonl:1"
 
 
+class TestOwnTables:
+    """What our commands write into the folder of recordings is no table of these recordings."""
+
+    def test_a_data_set_in_its_own_folder(self, tmp_path, monkeypatch):
+        sound(tmp_path / "a.wav")
+        write(tmp_path / "b.wav", "broken: it is listed in skipped.jsonl")
+        monkeypatch.chdir(tmp_path)
+        first = prepare(Path(), Path("prepared"), workers=1)
+        write(tmp_path / "run/run.json", "{}")
+        write(tmp_path / "run/log.jsonl", '{"step": 1}\n')
+        before = contents(tmp_path / "prepared")
+        assert prepare(Path(), Path("prepared"), workers=1) == first
+        assert contents(tmp_path / "prepared") == before
+
+    def test_a_table_of_the_same_name_is_read(self, tmp_path):
+        sound(tmp_path / "in/a.wav")
+        write(tmp_path / "in/manifest.jsonl", '{"path": "a.wav", "caption": "rain"}\n')
+        assert prepare(tmp_path / "in", tmp_path / "out", workers=1).n_captioned == 1
+
+
 class TestGoingOn:
     @pytest.mark.parametrize("n_done", [0, 1, 4])
     @pytest.mark.parametrize("workers", [1, 2])

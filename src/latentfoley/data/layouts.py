@@ -21,6 +21,9 @@ from latentfoley.data.metadata import Metadata, Row, metadata_of, path_of, split
 from latentfoley.data.tables import SUFFIXES, Report, read_object, read_rows
 
 _YOUTUBE_ID = 11  # characters
+# Tables that our own commands write, by the file beside which they lie: a data set or a run may be
+# in the folder that it is made of.
+_OWN = {"manifest.jsonl": "dataset.json", "skipped.jsonl": "dataset.json", "log.jsonl": "run.json"}
 
 Keyed = Iterator[tuple[str, Metadata]]
 
@@ -43,7 +46,12 @@ def find(folder: Path, layout: Layout) -> list[Path]:
     """Return the files that a layout is known by, none where the folder is laid out otherwise."""
     found = {path for pattern in layout.files for path in folder.glob(pattern)}
     found |= {path for pattern in layout.files for path in folder.glob(f"*/{pattern}")}
-    return sorted(path for path in found if path.is_file() and _has_header(path, layout))
+    tables = (path for path in found if path.is_file() and not _is_own(path))
+    return sorted(path for path in tables if _has_header(path, layout))
+
+
+def _is_own(path: Path) -> bool:
+    return path.name in _OWN and path.with_name(_OWN[path.name]).is_file()
 
 
 def _has_header(path: Path, layout: Layout) -> bool:
