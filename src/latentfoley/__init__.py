@@ -15,6 +15,7 @@ from latentfoley.errors import LatentFoleyError
 from latentfoley.version import __version__
 
 if TYPE_CHECKING:
+    from latentfoley.client import Client
     from latentfoley.clip import Clip
     from latentfoley.editing.request import EditRequest
     from latentfoley.loading import load
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from latentfoley.request import GenerationRequest
 
 __all__ = [
+    "Client",
     "Clip",
     "EditRequest",
     "GenerationRequest",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Client": "latentfoley.client",
     "Clip": "latentfoley.clip",
     "EditRequest": "latentfoley.editing.request",
     "GenerationRequest": "latentfoley.request",

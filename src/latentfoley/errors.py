@@ -14,7 +14,7 @@ A message says what happened, what was given, what is allowed and, for names, th
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -114,3 +114,44 @@ def nearest_files(path: Path) -> str:
 
 class TrainingWarning(UserWarning):
     """Something about a training run that the user should know, and that does not stop it."""
+
+
+_MISTAKES = {
+    "missing": "is missing",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number of fewer digits",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a text",
+    "string_unicode": "holds a lone surrogate, which is no character",
+    "path_type": "must be the name of a file",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "literal_error": "must be one of {expected}",
+    "enum": "must be one of {expected}",
+    "dict_type": "must be an object with names and values",
+    "model_type": "must be an object with names and values",
+    "model_attributes_type": "must be an object with names and values",
+    "json_invalid": "is not valid JSON",
+}
+
+
+def what_is_wrong(mistake: Mapping[str, Any]) -> str:
+    """Return the end of a sentence for one of the errors that pydantic lists."""
+    kind, context = mistake["type"], mistake.get("ctx", {})
+    if kind in ("value_error", "assertion_error"):
+        return str(mistake["msg"]).partition(", ")[2]
+    return _MISTAKES.get(kind, "is not allowed").format_map(context)

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from latentfoley.errors import InputError, nearest
+from latentfoley.errors import InputError, nearest, what_is_wrong
 from latentfoley.provenance import EditRecord, Provenance, RecordingRef
 from latentfoley.samplers import SAMPLERS, SPACINGS
 
@@ -88,7 +88,7 @@ class SamplingRequest(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else ""
-            what = first["msg"].removeprefix("Value error, ")
+            what = what_is_wrong(first)
             if first["type"] == "finite_number" and name in RANGES:
                 what = "must be a finite number between {} and {}".format(*RANGES[name])
             if name and "unknown" not in what:

@@ -18,6 +18,7 @@ COMMANDS = [
     ["generate"],
     ["evaluate"],
     ["ablate"],
+    ["serve"],
     ["info"],
     ["doctor"],
     ["data"],
@@ -28,7 +29,7 @@ COMMANDS = [
     *(["models", part] for part in ("list", "info", "download", "convert", "export")),
 ]
 LONG = "c" * 300  # a file system takes names of 255 bytes
-HEAVY = ("torch", "transformers", "matplotlib", "soundfile", "huggingface_hub")
+HEAVY = ("torch", "transformers", "matplotlib", "soundfile", "huggingface_hub", "fastapi")
 
 
 def python(*words):

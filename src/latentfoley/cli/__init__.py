@@ -10,7 +10,18 @@ import traceback
 import typer
 from rich.console import Console
 
-from latentfoley.cli import ablate, data, doctor, edit, evaluate, generate, info, models, train
+from latentfoley.cli import (
+    ablate,
+    data,
+    doctor,
+    edit,
+    evaluate,
+    generate,
+    info,
+    models,
+    serve,
+    train,
+)
 from latentfoley.errors import (
     InputError,
     LatentFoleyError,
@@ -31,6 +42,7 @@ app.command("generate")(generate.generate)
 app.command("edit")(edit.edit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("ablate")(ablate.ablate)
+app.command("serve")(serve.serve)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
 app.add_typer(data.app, name="data")
