@@ -34,7 +34,7 @@ from latentfoley.serve.sounds import FORMATS, convert
 router = APIRouter()
 
 _ERRORS = problems(404, 429, 503, 507)
-_FORMAT = re.compile(r"(?P<codec>[a-z]+)_(?P<rate>\d{4,6})(_\d{1,3})?")
+_FORMAT = re.compile(r"(?P<codec>[a-z]+3?)_(?P<rate>\d{4,6})(_\d{1,3})?")
 _GUIDANCE_PER_INFLUENCE = 35 / 3  # ElevenLabs' default of 0.3 becomes our default of 4.5
 
 

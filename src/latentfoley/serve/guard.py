@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from latentfoley.serve.metrics import Metrics
-from latentfoley.serve.problems import Problem, respond
+from latentfoley.serve.problems import Problem, on_fault, respond
 from latentfoley.serve.settings import LOOPBACK, Settings
 
 log = logging.getLogger("latentfoley.serve")
@@ -40,14 +40,15 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers, begun, status = Headers(scope=scope), time.perf_counter(), 500
+        begun_answer = False
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope["request_id"] = request_id
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun_answer
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun_answer = message["status"], True
                 own = MutableHeaders(scope=message)
                 own["X-Request-Id"] = request_id
                 own["X-Content-Type-Options"] = "nosniff"
@@ -60,6 +61,11 @@ class Guard:
         except Problem as problem:
             closing = {**(problem.headers or {}), "Connection": "close"}
             said = respond(problem.status_code, problem.detail, request_id, closing)
+            await said(scope, receive, answer)
+        except Exception as error:
+            said = on_fault(error, request_id)
+            if begun_answer:
+                raise ConnectionAbortedError from None  # hang up: a part must not look whole
             await said(scope, receive, answer)
         finally:
             self._record(scope, status, time.perf_counter() - begun)

@@ -49,6 +49,8 @@ def describe(errors: Iterable[Mapping[str, Any]], allowed: Iterable[str] = ()) -
     path = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
     if first["type"] == "json_invalid":
         return "the body is not valid JSON"
+    if not path and first["type"] == "missing":
+        return "the body is empty; JSON is expected"
     if not path:
         return f"the body {what_is_wrong(first)}"
     name = path[0]
@@ -73,13 +75,12 @@ def respond(
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of an app be answered here."""
+    """Let every expected error of an app be answered here; `guard.py` catches the rest."""
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(UserError, _on_user)
     app.add_exception_handler(sqlite3.Error, _on_storage)
     app.add_exception_handler(OSError, _on_storage)
-    app.add_exception_handler(Exception, _on_fault)
 
 
 def _id(request: Request) -> str:
@@ -111,13 +112,14 @@ def _on_storage(request: Request, error: Exception) -> Response:
     if full or isinstance(error, sqlite3.OperationalError):
         said = disk_full()
         return respond(said.status_code, said.detail, _id(request))
-    return _on_fault(request, error)
+    return on_fault(error, _id(request))
 
 
-def _on_fault(request: Request, error: Exception) -> Response:
-    log_fault(error, _id(request))
+def on_fault(error: Exception, request_id: str) -> Response:
+    """Log a fault of ours and answer with its kind."""
+    log_fault(error, request_id)
     detail = f"{type(error).__name__}: this is a fault of ours; the server's log has the request id"
-    return respond(500, detail, _id(request))
+    return respond(500, detail, request_id)
 
 
 def log_fault(error: BaseException, request_id: str) -> None:

@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -179,8 +180,9 @@ async def create_job(request: Request, key: Key = None) -> Response:
     job_id = secrets.token_hex(16)
     folder = service.store.folder_of(job_id)
     try:
-        body, uploads = await _parse(request)
-        job = await run_in_threadpool(_prepare, service, body, uploads, folder, owner, key)
+        async with AsyncExitStack() as stack:
+            body, uploads = await _parse(request, stack)
+            job = await run_in_threadpool(_prepare, service, body, uploads, folder, owner, key)
         kept, new = await service.accept(job)
     except BaseException:
         await run_in_threadpool(discard, folder)
@@ -192,12 +194,12 @@ async def create_job(request: Request, key: Key = None) -> Response:
     return JSONResponse(answer.model_dump(exclude_none=True), 202 if new else 200, place)
 
 
-async def _parse(request: Request) -> tuple[JobBody, dict[str, UploadFile]]:
-    """Return what the body says, and the recordings in it."""
+async def _parse(request: Request, stack: AsyncExitStack) -> tuple[JobBody, dict[str, UploadFile]]:
+    """Return what the body says, and the recordings in it, which are open as long as the stack."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        form = await request.form(
-            max_files=len(UPLOADS), max_fields=1, max_part_size=_MAX_FIELD_BYTES
+        form = await stack.enter_async_context(
+            request.form(max_files=len(UPLOADS), max_fields=1, max_part_size=_MAX_FIELD_BYTES)
         )
         return _body(_request_part(form)), _recordings(form)
     if kind != "application/json":
