@@ -34,7 +34,7 @@ class Server:
         self._listening = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        assert self._listening.wait(120) and self.process.poll() is None, "".join(self.log)
+        assert self._listening.wait(240) and self.process.poll() is None, "".join(self.log)
         self.url = re.search(r"listening on (\S+)", "".join(self.log))[1]
         self.port = int(self.url.rpartition(":")[2])
 
@@ -83,7 +83,7 @@ def serving(model, folder, *options, **more):
             server.end(signal.SIGKILL)
 
 
-def until(true, timeout_s=120, pause_s=0.02):
+def until(true, timeout_s=240, pause_s=0.02):
     """Wait until a function returns something true, and return that."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:

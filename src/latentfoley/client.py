@@ -29,7 +29,7 @@ from latentfoley.request import GenerationRequest, Prompt
 if TYPE_CHECKING:
     import httpx2
 
-    from latentfoley.pipeline import Progress
+    from latentfoley.progress import Progress
 
 _RECORDINGS = ("source", "other", "audio_prompt")
 _LONGEST_PAUSE_S = 30.0
