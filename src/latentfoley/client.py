@@ -2,8 +2,8 @@
 
     from latentfoley import Client
 
-    model = Client("http://127.0.0.1:8321")
-    model.generate("a dog barking", seed=7)[0].save("dog.wav")
+    with Client("http://127.0.0.1:8321") as model:
+        model.generate("a dog barking", seed=7)[0].save("dog.wav")
 
 Every request carries an idempotency key, so that repeating it after a lost connection or a full
 queue runs nothing twice. Clips come as the 16-bit samples that the command line writes.
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from latentfoley.audio import read_audio
 from latentfoley.clip import Clip
@@ -61,6 +61,16 @@ class Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx2.Client(base_url=url, headers=headers, timeout=30.0)
         self._patience_s = patience_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; leaving a `with` does it too."""
+        self._http.close()
 
     def generate(
         self,

@@ -15,6 +15,7 @@ LABELS = [
     "cpu",
     "cpu features",
     "extra train",
+    "extra serve",
     "model tiny",
     "hub cache",
 ]

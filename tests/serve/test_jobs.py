@@ -83,6 +83,8 @@ class TestEdit:
         job = http.post("/v1/jobs", files=form(body, source=recording)).json()
         job = finished(http, job["id"])
         edited = samples(http.get(job["sounds"][0]["audio"]))
+        kept = http.get(f"/v1/jobs/{job['id']}/recording", params={"part": "source"})
+        assert kept.content == recording.read_bytes()
         source, _ = soundfile.read(recording, dtype="int16")
         fade = 320
         assert np.array_equal(edited[: 6400 - fade], source[: 6400 - fade])
@@ -292,24 +294,25 @@ class TestDialects:
 class TestClient:
     def test_gives_what_a_loaded_model_gives(self, server, micro_model):
         steps = []
-        client = latentfoley.Client(server.url)
         asked = {"duration_s": 0.5, "steps": 4, "seed": 3, "n": 2}
-        clips = client.generate("rain", progress=lambda *told: steps.append(told), **asked)
+        with latentfoley.Client(server.url) as client:
+            clips = client.generate("rain", progress=lambda *told: steps.append(told), **asked)
         for clip, expected in zip(clips, micro_model.generate("rain", **asked), strict=True):
             assert clip.provenance.same_sound(expected.provenance)
             assert np.abs(clip.waveform - expected.waveform).max() <= 0.5 / 2**15
         assert all(total == 8 and 0 < done <= 8 for done, total in steps)
 
     def test_edits(self, server, recording, micro_model):
-        client = latentfoley.Client(server.url)
         asked = {"spans": [(0.2, 0.4)], "steps": 2}
-        (clip,) = client.edit("inpaint", recording, "rain", **asked)
+        with latentfoley.Client(server.url) as client:
+            (clip,) = client.edit("inpaint", recording, "rain", **asked)
         (expected,) = micro_model.edit("inpaint", recording, "rain", **asked)
         assert clip.provenance.same_sound(expected.provenance)
 
     def test_says_what_the_server_says(self, server):
-        with pytest.raises(latentfoley.LatentFoleyError, match="this server allows 50,000"):
-            latentfoley.Client(server.url).generate("rain", duration_s=3600, steps=1000)
+        refused = pytest.raises(latentfoley.LatentFoleyError, match="this server allows 50,000")
+        with refused, latentfoley.Client(server.url) as client:
+            client.generate("rain", duration_s=3600, steps=1000)
 
 
 class TestAbout:

@@ -30,7 +30,13 @@ WAITING = ("/v1/audio/generate", "/v1/sound-generation")
 def schema(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzzed")
     app = make_app(Settings(folder=folder, host="testserver", limits={"queue": 10}))
-    app.state.service.model = {"id": "none", "mel": {}, "identity": {}}  # 503 is no fault
+    # Without a model it answers 503, which is no fault.
+    app.state.service.model = {
+        "id": "none",
+        "knows": [],
+        "mel": {},
+        "identity": {},
+    }
 
     async def without_lifespan(scope, receive, send):
         """Schemathesis starts and stops an app for every case, and this one with its worker."""

@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from latentfoley.serve import dialects, problems, routes
+from latentfoley.serve import dialects, pages, problems, routes
 from latentfoley.serve.asked import JobBody
 from latentfoley.serve.guard import Guard
 from latentfoley.serve.service import Service
 from latentfoley.serve.settings import Settings
+from latentfoley.serve.workers import Worker
 from latentfoley.version import __version__
 
 
@@ -29,7 +30,7 @@ def make_app(settings: Settings, on_fatal: Callable[[], None] = lambda: None) ->
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await service.start()
+        await service.start([Worker(service, device) for device in settings.devices])
         yield
         await service.stop()
 
@@ -44,6 +45,7 @@ def make_app(settings: Settings, on_fatal: Callable[[], None] = lambda: None) ->
     app.state.service = service
     app.include_router(routes.router)
     app.include_router(dialects.router)
+    app.include_router(pages.router)
     problems.install(app)
     app.add_middleware(Guard, settings=settings, metrics=lambda: service.metrics)
     app.openapi = lambda: _schema(app)  # type: ignore[method-assign]

@@ -43,12 +43,14 @@ class ProblemBody(BaseModel):
 class Sound(BaseModel):
     """One clip of a job.
 
-    `identity` names its samples: sounds with the same identity have the same samples.
+    `identity` names its samples: sounds with the same identity have the same samples. `warning`
+    says where the prompt is far from all that the model knows.
     """
 
     identity: str
     duration_s: float
-    score: float | None
+    score: float | None = None
+    warning: str | None = None
     audio: str
     picture: str
     record: str
@@ -87,11 +89,13 @@ class Health(BaseModel):
 
 
 class Model(BaseModel):
-    """A model that can be named in a request; `mel` is its front end."""
+    """A model that can be named in a request; `knows` are the kinds of sound it was trained on,
+    none where its folder does not say so, and `mel` is its front end."""
 
     id: str
     object: Literal["model"] = "model"
     owned_by: str = "latentfoley"
+    knows: list[str]
     mel: dict[str, Any]
     identity: dict[str, Any]
 
@@ -404,6 +408,12 @@ AUDIO: dict[int | str, dict[str, Any]] = {
 }
 
 
+_ANY_CONTENT = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+RECORDING: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The recording.", "content": _ANY_CONTENT}
+}
+
+
 @router.get(
     "/v1/jobs/{job_id}/audio",
     response_class=Response,
@@ -456,6 +466,28 @@ async def job_record(request: Request, job_id: str, clip: Clip = 0) -> Record:
     record = await run_in_threadpool(read_provenance, path)
     assert record is not None
     return Record(provenance=record.to_record(), command=command(record))
+
+
+@router.get(
+    "/v1/jobs/{job_id}/recording",
+    response_class=Response,
+    responses={
+        **RECORDING,
+        206: {"description": "A part of it.", "content": _ANY_CONTENT},
+        **problems(404, 416),
+    },
+)
+async def job_recording(
+    request: Request, job_id: str, part: Literal["source", "other", "audio_prompt"] = "source"
+) -> Response:
+    """Return a recording that was uploaded with a job, as it came."""
+    service = service_of(request)
+    job = await service.get(owner_of(request), job_id)
+    name = job.request.get("files", {}).get(part)
+    if name is None:
+        raise Problem(404, f"the job has no recording '{part}'")
+    path = service.store.folder_of(job.id) / part / name
+    return FileResponse(path, media_type="application/octet-stream")
 
 
 @router.get("/v1/models", responses=problems(503))

@@ -10,10 +10,10 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.concurrency import run_in_threadpool
 
@@ -21,7 +21,6 @@ from latentfoley.serve.metrics import Metrics
 from latentfoley.serve.problems import Problem, log_fault
 from latentfoley.serve.settings import Settings
 from latentfoley.serve.store import ENDED, Job, State, Store
-from latentfoley.serve.workers import Worker
 
 log = logging.getLogger("latentfoley.serve")
 
@@ -52,6 +51,19 @@ class Live:
     cancelled: bool = False
 
 
+class Computer(Protocol):
+    """What takes jobs and computes them: see `workers.py`."""
+
+    async def run(self) -> None:
+        """Compute until the server stops."""
+
+    def cancel(self, job_id: str) -> None:
+        """End a job between two steps, where it is computed here."""
+
+    async def stop(self) -> None:
+        """Finish a step, put the job back, end."""
+
+
 class Service:
     """All jobs of a server.
 
@@ -73,11 +85,12 @@ class Service:
         self._mean_s = 5.0  # of a job, running mean; for Retry-After
         self._changed = asyncio.Event()
         self._accepting = asyncio.Lock()
-        self._workers = [Worker(self, device) for device in settings.devices]
+        self._workers: Sequence[Computer] = ()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
+    async def start(self, workers: Sequence[Computer]) -> None:
         """Take up what was left, and start the workers."""
+        self._workers = workers
         for job in await run_in_threadpool(self.store.recover):
             self._queue.append(job.id)
             self._live[job.id] = Live(job, job.tries)
@@ -145,7 +158,7 @@ class Service:
 
     def _retry_after_s(self) -> int:
         """Return when there may be room: when a job of those that are running ends."""
-        return max(1, min(60, round(self._mean_s / len(self._workers))))
+        return max(1, min(60, round(self._mean_s / max(1, len(self._workers)))))
 
     async def accept(self, job: Job) -> tuple[Job, bool]:
         """Put a job into the queue; return it and whether it is new.

@@ -116,7 +116,6 @@ def compute(
     for name, clip in zip(names, clips(), strict=True):
         path = folder / f"{name}.wav"
         if clip is not None:
-            folder.mkdir(exist_ok=True)
             clip.save(path)
         speaker.tell("sound", sound=_described(name, path, clip))
 
@@ -127,7 +126,9 @@ def _described(name: str, path: Path, clip: "Clip | None") -> dict[str, Any]:
     record = clip.provenance if clip else read_provenance(path)
     assert record is not None
     score = clip.score if clip else None
-    return {"identity": name, "duration_s": record.duration_s, "score": score}
+    warning = clip.far.message if clip and clip.far else None
+    about = {"identity": name, "duration_s": record.duration_s}
+    return about | {"score": score, "warning": warning}
 
 
 def _out_of_memory() -> type[Exception]:
@@ -149,6 +150,7 @@ def main() -> None:
         model = load(**json.loads(sys.argv[1]))
         about = {
             "id": model.name,
+            "knows": list(model.known.names) if model.known else [],
             "mel": model.config.mel.model_dump(mode="json"),
             "identity": model.identity.model_dump(mode="json"),
         }

@@ -8,10 +8,9 @@ import asyncio
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from latentfoley.serve.service import Live, Service
+from latentfoley.serve.service import Live, Service
 
 log = logging.getLogger("latentfoley.serve")
 
@@ -23,7 +22,7 @@ _MAX_LINE_BYTES = 1 << 20
 class Worker:
     """The process that holds the model on one device."""
 
-    def __init__(self, service: "Service", device: str | None) -> None:
+    def __init__(self, service: Service, device: str | None) -> None:
         self._service, self._device = service, device
         self._process: asyncio.subprocess.Process | None = None
         self._live: Live | None = None
@@ -81,7 +80,7 @@ class Worker:
             waiting.cancel()
         return False
 
-    async def _compute(self, live: "Live") -> bool:
+    async def _compute(self, live: Live) -> bool:
         """Have a job computed; return whether the process is alive afterwards."""
         job, limit_s = live.job, self._service.settings.limits.job_s
         folder = self._service.store.folder_of(job.id)
@@ -103,7 +102,7 @@ class Worker:
             timer.cancel()
         return False
 
-    async def _settle(self, live: "Live", told: dict[str, Any]) -> None:
+    async def _settle(self, live: Live, told: dict[str, Any]) -> None:
         match told["tells"]:
             case "done":
                 await self._service.settle(live, "done")
@@ -136,7 +135,7 @@ class Worker:
             self.cancel(self._live.job.id)
             asyncio.get_running_loop().call_later(_GRACE_S, self._kill_late, self._live)
 
-    def _kill_late(self, live: "Live") -> None:
+    def _kill_late(self, live: Live) -> None:
         if self._live is live and self._process is not None:
             self._process.kill()
 
