@@ -14,6 +14,15 @@ class TestDevices:
     def test_the_cpu_is_always_there(self):
         assert choose_device("cpu") == CPU
 
+    @pytest.mark.parametrize(
+        ("cuda", "mps", "chosen"),
+        [(True, False, "cuda"), (False, True, "mps"), (True, True, "cuda"), (False, False, "cpu")],
+    )
+    def test_the_fastest_is_the_default(self, monkeypatch, cuda, mps, chosen):
+        monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+        monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+        assert choose_device(None) == torch.device(chosen)
+
     @pytest.mark.parametrize("device", ["gpu", "", "cuda:99", "cpu:x"])
     def test_a_device_that_is_none(self, device):
         with pytest.raises(InputError, match=f"device '{device}' cannot be used here: "):

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from denoisers import predict_eps
 from latentfoley.diffusion import (
     Schedule,
     add_noise,
@@ -14,7 +15,6 @@ from latentfoley.diffusion import (
     from_velocity,
     guide,
     guided,
-    predict_eps,
     predict_z0,
     velocity,
 )

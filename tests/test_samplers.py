@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from latentfoley.diffusion import Schedule, add_noise, guided, predict_eps
+from denoisers import predict_eps
+from latentfoley.diffusion import Schedule, add_noise, guided
 from latentfoley.errors import InputError
 from latentfoley.samplers import SAMPLERS, SPACINGS, Plan, Step, ddim, ddpm, make_plan, sample
 

@@ -93,6 +93,7 @@ def record_of(
         model=model.name,
         revision=model.revision,
         tokenizer=model.tokenizer,
+        prediction=model.prediction,
         model_hash=made_by.weights,
         dtype=made_by.dtype,
         compat=made_by.compat,

@@ -252,6 +252,9 @@ AnyVocoderConfig = Annotated[
 ]
 
 
+Prediction = Literal["epsilon", "v_prediction"]
+
+
 class ScheduleConfig(Config):
     """β_n: squares of equally spaced numbers from √beta_start to √beta_end."""
 
@@ -259,7 +262,7 @@ class ScheduleConfig(Config):
     beta_start: float = 0.0015
     beta_end: float = 0.0195
     # What the network predicts: the noise (the published models), or v = α ε - σ z_0.
-    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    prediction: Prediction = "epsilon"
 
 
 class ModelConfig(Config):

@@ -18,13 +18,15 @@ CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "neon", "bf16")
 
 
 def choose_device(device: str | None) -> torch.device:
-    """Return the device to use.
+    """Return the device to use; None is the first GPU: CUDA's, else Apple's, else the CPU.
 
     Raises:
         InputError: it is not a device, or this machine has none of its kind.
     """
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         return _try(torch.device(device))
     except (RuntimeError, AssertionError, NotImplementedError) as error:

@@ -145,17 +145,6 @@ def predict_z0(z_n: Latent, eps: Latent, n: Int[Tensor, "B"] | float, schedule: 
     return (z_n - sigma * eps) / alpha
 
 
-def predict_eps(
-    z_n: Latent, z_0: Latent, n: Int[Tensor, "B"] | float, schedule: Schedule
-) -> Latent:
-    """Return the noise that `z_0` implies: ε̂ = (z_n − α_n z_0) / σ_n, for n >= 0.
-
-    A wrapper that edits ẑ_0 inside a denoiser (inpainting, windows) comes back to ε̂ by this.
-    """
-    alpha, sigma = _alpha_sigma(n, schedule, z_n)
-    return (z_n - alpha * z_0) / sigma
-
-
 def velocity(z_0: Latent, eps: Latent, n: Int[Tensor, "B"] | float, schedule: Schedule) -> Latent:
     """Return v = α_n ε − σ_n z_0, which is the noise at n = 0 and −z_0 at pure noise.
 

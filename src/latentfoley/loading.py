@@ -1,7 +1,9 @@
 """A name, a folder, a hub id or a checkpoint file → a model."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from latentfoley.checkpoints.adapter import read_adapter
 from latentfoley.checkpoints.compat import require_mode
@@ -12,9 +14,9 @@ from latentfoley.checkpoints.registry import PUBLISHED
 from latentfoley.checkpoints.tensors import PICKLES
 from latentfoley.checkpoints.towers import read_tokenizer, text_network
 from latentfoley.clap import TextTower
-from latentfoley.config import ModelConfig
+from latentfoley.config import ModelConfig, Prediction, ScheduleConfig
 from latentfoley.devices import choose_device, choose_dtype
-from latentfoley.errors import ModelError, nearest, nearest_files
+from latentfoley.errors import InputError, ModelError, nearest, nearest_files
 from latentfoley.pipeline import Model
 from latentfoley.provenance import Lora
 from latentfoley.spectral_vocoder import build_vocoder
@@ -22,6 +24,7 @@ from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 
 EMBEDDED = ("tiny",)
+PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
 RESOURCES = Path(__file__).parent / "resources"
 
 
@@ -33,6 +36,7 @@ def load(
     dtype: str = "fp32",
     compat: str = "trained",
     tokenizer: str | Path | None = None,
+    prediction: str | None = None,
     lora: str | Path | None = None,
 ) -> Model:
     """Return a model, ready to generate.
@@ -42,22 +46,27 @@ def load(
             ("audioldm-s-full-v2") or a Hugging Face id ("cvssp/audioldm-s-full-v2"), both
             downloaded once, or a checkpoint file of the authors' code (.ckpt).
         revision: branch, tag or commit of a hub id.
-        device: "cpu", "cuda", "cuda:1", "mps"; None takes the first GPU, else the CPU.
+        device: "cpu", "cuda", "cuda:1", "mps"; None takes the first GPU (CUDA, else
+            Apple's), else the CPU.
         dtype: precision of the denoiser: "fp32", "bf16", "fp16", or "auto", which is bf16 where
             the hardware has it. All else, and the sampler's arithmetic, stays in fp32.
         compat: "trained" is the function the published weights were trained for, "diffusers"
             the one that diffusers computes from the same files.
         tokenizer: folder or hub id of the text tower's tokenizer, which a .ckpt does not hold;
             None is roberta-base.
+        prediction: what the denoiser of a .ckpt was trained to predict, which the file does not
+            say: "epsilon", the noise, or "v_prediction"; None is "epsilon".
         lora: folder of an adapter in peft's form, merged into the denoiser.
 
     Raises:
         ModelError: there is no such model or adapter, or its files do not fit together.
-        InputError: the device, the dtype or the compat does not exist.
+        InputError: the device, the dtype, the compat or the prediction does not exist.
     """
     mode, where = require_mode(compat), choose_device(device)
     precision = choose_dtype(dtype, where)
-    parts = open_model(str(model), revision=revision, compat=mode, tokenizer=tokenizer)
+    parts = open_model(
+        str(model), revision=revision, compat=mode, tokenizer=tokenizer, prediction=prediction
+    )
     require_fit(parts)
     adapter = read_adapter(Path(lora).expanduser()) if lora is not None else None
     unet = adapter.merge(parts.unet) if adapter else parts.unet
@@ -82,6 +91,7 @@ def load(
         compat=mode,
         revision=revision,
         tokenizer=str(tokenizer) if tokenizer else None,
+        prediction=_require_prediction(prediction),
         lora=Lora(name=str(lora), hash=adapter.hash) if adapter else None,
     )
 
@@ -92,14 +102,33 @@ def open_model(
     revision: str | None = None,
     compat: str = "trained",
     tokenizer: str | Path | None = None,
+    prediction: str | None = None,
     ema: bool = True,
 ) -> Parts:
     """Open whatever `load` takes, without reading its weights; `ema` is for checkpoint files."""
     mode, path = require_mode(compat), Path(model).expanduser()
+    given = _require_prediction(prediction)
     if path.is_file() and path.suffix in PICKLES:
         find = partial(fetch_tokenizer, tokenizer)
-        return open_original(path, find_tokenizer=find, mode=mode, ema=ema)
-    return open_folder(find_folder(model, revision), mode)
+        parts = open_original(path, find_tokenizer=find, mode=mode, ema=ema)
+        schedule = ScheduleConfig(prediction=given or "epsilon")
+        return replace(parts, schedule=schedule)
+    parts = open_folder(find_folder(model, revision), mode)
+    if given not in (None, parts.schedule.prediction):
+        raise InputError(
+            f"{parts.where} says itself that it predicts {parts.schedule.prediction}; "
+            "another prediction can be given for a .ckpt alone"
+        )
+    return parts
+
+
+def _require_prediction(name: str | None) -> Prediction | None:
+    for known in PREDICTIONS:
+        if name == known:
+            return known
+    if name is None:
+        return None
+    raise InputError(f"unknown prediction '{name}'; {nearest(str(name), PREDICTIONS)}")
 
 
 def fetch_tokenizer(tokenizer: str | Path | None) -> Path:
@@ -112,7 +141,8 @@ def fetch_tokenizer(tokenizer: str | Path | None) -> Path:
     except ModelError as error:
         raise ModelError(
             f"a checkpoint file holds no tokenizer, and it could not be fetched: {error} "
-            "Give the folder of a roberta-base tokenizer (the tokenizer/ of any published model)."
+            "Give the folder of a roberta-base tokenizer (the tokenizer/ of any published model): "
+            "--tokenizer FOLDER, or load(..., tokenizer=FOLDER) in Python."
         ) from None
 
 

@@ -90,11 +90,6 @@ def _pad(waveform: Waveform, config: MelConfig) -> Waveform:
     return F.pad(waveform.unsqueeze(1), (left, right), mode=mode).squeeze(1)
 
 
-def frame_count(n_samples: int, config: MelConfig) -> int:
-    """Return how many frames `log_mel` gives for `n_samples` samples."""
-    return n_samples // config.hop_length + (config.framing == "inference")
-
-
 @lru_cache(maxsize=8)
 def mel_filters(config: MelConfig) -> Float[Tensor, "F K"]:
     """Return the filter bank: triangles on the Slaney mel scale, each of unit area in Hz."""

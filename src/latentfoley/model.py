@@ -21,7 +21,7 @@ from latentfoley.checkpoints.known_kinds import read_known_kinds
 from latentfoley.checkpoints.tensors import hash_settings, hash_weights
 from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower
-from latentfoley.config import MelConfig, ModelConfig
+from latentfoley.config import MelConfig, ModelConfig, Prediction
 from latentfoley.devices import dtype_name
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, in_precision
 from latentfoley.griffin_lim import griffin_lim
@@ -49,7 +49,7 @@ class ModelParts:
         compat: how published configs were read; see `load`.
         window_s: seconds that the UNet and the VAE see at once.
         lora: the adapter that was merged into the UNet.
-        revision, tokenizer: as they were given to `load`.
+        revision, tokenizer, prediction: as they were given to `load`.
     """
 
     name: str
@@ -65,6 +65,7 @@ class ModelParts:
     lora: Lora | None = None
     revision: str | None = None
     tokenizer: str | None = None
+    prediction: Prediction | None = None
 
     @cached_property
     def audio(self) -> AudioTower:

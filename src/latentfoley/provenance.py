@@ -31,6 +31,7 @@ from pydantic import (
     model_validator,
 )
 
+from latentfoley.config import Prediction
 from latentfoley.containers import read_comment
 from latentfoley.encoding import json_line
 from latentfoley.errors import AudioFileError, InputError, nearest
@@ -202,7 +203,7 @@ class Provenance(BaseModel):
         guidance: classifier-free guidance scale, ≥ 0; 1 is none.
         duration_s: length, in seconds, > 0.
         loop: whether it was generated to repeat without a seam.
-        model, revision, tokenizer, compat, dtype: as they were given to `load`.
+        model, revision, tokenizer, prediction, compat, dtype: as they were given to `load`.
         device: kind of device, "" in records of schema 1.
         model_hash: hash of the model's weights.
         lora: the adapter that was merged into them, None for none.
@@ -238,6 +239,7 @@ class Provenance(BaseModel):
     model: _Name
     revision: _Name | None = None
     tokenizer: _Name | None = None
+    prediction: Prediction | None = None
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     compat: Literal["trained", "diffusers"] = "trained"
     device: _Text = ""

@@ -17,7 +17,7 @@ from latentfoley.checkpoints.parts import open_folder, write_folder
 from latentfoley.clap_audio import AudioTower
 from latentfoley.config import PUBLISHED_FRONT_END, ScheduleConfig
 from latentfoley.diffusion import Schedule
-from latentfoley.errors import ModelError
+from latentfoley.errors import InputError, ModelError
 from latentfoley.loading import open_model
 from signals import tone
 
@@ -113,6 +113,22 @@ class TestLoad:
         # Not to the last bit: how tensors lie in memory decides the order of sums.
         np.testing.assert_allclose(*clips, rtol=0, atol=1e-5)
 
+    def test_what_it_predicts_can_be_given_and_is_recorded(self, small_ckpt, tokenizer):
+        given = {"tokenizer": tokenizer, "device": "cpu"}
+        noise = latentfoley.load(small_ckpt, **given)
+        model = latentfoley.load(small_ckpt, prediction="v_prediction", **given)
+        assert model.config.schedule.prediction == "v_prediction"
+        one, other = (m.generate("rain", duration_s=0.3, steps=2)[0] for m in (noise, model))
+        assert np.abs(one.waveform - other.waveform).max() > 1e-3
+        assert (one.provenance.prediction, other.provenance.prediction) == (None, "v_prediction")
+        assert one.provenance.identity != other.provenance.identity
+
+    def test_a_prediction_that_is_none(self, small_ckpt, micro_model_folder):
+        with pytest.raises(InputError, match="unknown prediction 'v'; allowed: epsilon, v_pred"):
+            latentfoley.load(small_ckpt, prediction="v")
+        with pytest.raises(InputError, match="says itself that it predicts epsilon"):
+            latentfoley.load(micro_model_folder, prediction="v_prediction")
+
     def test_it_hears(self, small_ckpt):
         E = AudioTower.load(small_ckpt).embed(tone(duration_s=0.5), 16_000)
         torch.testing.assert_close(E.norm(), torch.tensor(1.0))
@@ -120,7 +136,7 @@ class TestLoad:
     def test_without_a_tokenizer_it_says_what_to_give(self, small_ckpt, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         with pytest.raises(
-            ModelError, match=r"holds no tokenizer, .* Give the folder of a roberta"
+            ModelError, match=r"holds no tokenizer, .* Give .* roberta.* --tokenizer FOLDER"
         ):
             latentfoley.load(small_ckpt)
 

@@ -7,7 +7,8 @@ import pytest
 import soundfile
 import torch
 
-from latentfoley.diffusion import Schedule, predict_eps
+from denoisers import predict_eps
+from latentfoley.diffusion import Schedule
 from latentfoley.editing.request import EditRequest
 from latentfoley.editing.source import Level
 from latentfoley.editing.transfer import below, invert

@@ -6,13 +6,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from latentfoley.checkpoints.layout import read_unet
+from latentfoley.checkpoints.layout import open_unet
 from latentfoley.data.metadata import read_manifest, write_manifest
 from latentfoley.errors import RecipeError
 from latentfoley.lora import adapters
 from latentfoley.training.diffusion import DiffusionTask
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latentfoley.training.loop import train
+from latentfoley.unet import Unet
 from latents import encode_folder
 from micro import UNET
 from tasks import (
@@ -142,10 +143,10 @@ class TestStart:
         assert task.parts.schedule == micro_model.config.schedule
 
     def test_training_on_leaves_the_model_alone(self, onwards, micro_model_folder):
-        before = read_unet(micro_model_folder / "unet")
+        before = open_unet(micro_model_folder / "unet").fill(Unet)
         task = make(onwards())
         task.step(0)
-        after = read_unet(micro_model_folder / "unet")
+        after = open_unet(micro_model_folder / "unet").fill(Unet)
         assert all(map(torch.equal, before.parameters(), after.parameters()))
         assert not torch.equal(task.unet.conv_in.weight, before.conv_in.weight)
 
@@ -233,7 +234,7 @@ class TestFiles:
     def test_what_is_exported_is_the_average(self, recipe, tmp_path):
         task = make(recipe(tmp_path, run={"steps": 2}))
         train(task, task.recipe.run)
-        unet = read_unet(task.recipe.run.folder / "model" / "unet")
+        unet = open_unet(task.recipe.run.folder / "model" / "unet").fill(Unet)
         assert unet.config == UNET
         for ours, average in zip(unet.parameters(), task.ema.parameters(), strict=True):
             assert torch.equal(ours, average)

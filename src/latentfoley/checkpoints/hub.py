@@ -33,12 +33,21 @@ def fetch(hub_id: str, revision: str | None = None, patterns: tuple[str, ...] = 
     return folder
 
 
-def local_folder(hub_id: str) -> Path | None:
-    """Return the folder of a model that is on this machine already, else None; asks no network."""
+def local_folder(hub_id: str, revision: str | None = None) -> Path | None:
+    """Return the folder of a model that is on this machine already, else None; asks no network.
+
+    Args:
+        hub_id: owner/name.
+        revision: branch, tag or commit; None is the branch main, or else whatever is here. A
+            download that was interrupted leaves a folder that lacks files.
+    """
     if mirrored := _in_mirror(hub_id):
         return mirrored
-    snapshots = _blobs(hub_id).parent / "snapshots"
-    return next(iter(sorted(snapshots.glob("*"))), None)
+    cached = _blobs(hub_id).parent
+    named = cached / "refs" / (revision or "main")
+    commit = named.read_text().strip() if named.is_file() else revision
+    folders = sorted((cached / "snapshots").glob(commit or "*"))
+    return next(iter(folders), None)
 
 
 def check(hub_id: str, folder: Path) -> list[str]:

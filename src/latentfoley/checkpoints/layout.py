@@ -42,7 +42,6 @@ from latentfoley.config import (
 )
 from latentfoley.errors import ModelError
 from latentfoley.spectral_vocoder import SpectralVocoder, build_vocoder
-from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
 
@@ -96,11 +95,6 @@ def open_vocoder(folder: Path) -> Stored[AnyVocoderConfig]:
 def read_vae(folder: Path) -> Vae:
     """Read the first stage, in fp32."""
     return open_vae(folder).fill(Vae)
-
-
-def read_unet(folder: Path, mode: Compat = "trained") -> Unet:
-    """Read the denoiser, in fp32."""
-    return open_unet(folder, mode).fill(Unet)
 
 
 def read_vocoder(folder: Path) -> Vocoder | SpectralVocoder:

@@ -72,6 +72,7 @@ def main() -> None:
     """Run the command line; exit with 2 for the user's mistakes, 1 for ours."""
     show_warnings_plainly()
     try:
+        sys.argv[1:] = _debug_first(sys.argv[1:])
         app()
     except LatentFoleyError as error:
         _fail(error, USER_MISTAKE if isinstance(error, UserError) else OUR_MISTAKE)
@@ -91,6 +92,13 @@ _OF_THE_MACHINE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
     errno.EPIPE,
 }
+
+
+def _debug_first(words: list[str]) -> list[str]:
+    """Return the words of a command with --debug, which may stand anywhere, before them."""
+    end = words.index("--") if "--" in words else len(words)
+    others = [word for word in words[:end] if word != "--debug"]
+    return ["--debug"] * (len(others) < end) + others + words[end:]
 
 
 def _fail(error: Exception, code: int) -> None:

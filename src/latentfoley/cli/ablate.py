@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from latentfoley.cli.options import Debug
 from latentfoley.cli.output import require_place, resumable
 from latentfoley.progress import progress_bar
 
@@ -19,7 +18,6 @@ def ablate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many prompts, as many of each label.")
     ] = None,
-    debug: Debug = False,
 ) -> None:
     """Compare settings or models over the same prompts; the same command goes on after a stop."""
     from rich.console import Console

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latentfoley.cli.options import Debug
 from latentfoley.cli.output import resumable
 from latentfoley.progress import progress_bar
 
@@ -44,7 +43,6 @@ def scan(
         Path | None, typer.Option(help="Write histograms of durations and levels to this .png.")
     ] = None,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Say what a folder holds: durations, rates, silence, clipping, duplicates, broken files.
 
@@ -87,7 +85,6 @@ def prepare(
     captions: Captions = None,
     workers: Workers = None,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Pack a folder into tar shards: mono (the mean of the channels), at one rate, with a manifest.
 
@@ -138,7 +135,6 @@ def encode(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; or the fastest.")] = None,
     workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Encode shards: log-mels, latents and CLAP embeddings, under the key of what made them.
 

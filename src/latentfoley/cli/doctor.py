@@ -1,10 +1,8 @@
 """`latentfoley doctor`: what this machine can do."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -14,16 +12,15 @@ EXTRAS = {
 }
 
 
-def doctor(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-) -> None:
+def doctor() -> None:
     """Say what this machine can do: devices, number formats, extras, models."""
     from latentfoley.devices import cpu_flags, cpu_name
+    from latentfoley.pools import n_cores
     from latentfoley.version import __version__
 
     rows = {"latentfoley": __version__, "python": platform.python_version()}
     rows |= _torch_rows()
-    rows["cpu"] = f"{cpu_name()}, {os.cpu_count()} cores"
+    rows["cpu"] = f"{cpu_name()}, {n_cores()} cores to use"
     rows["cpu features"] = ", ".join(cpu_flags()) or "unknown"
     rows |= {f"extra {name}": _extra(packages) for name, packages in EXTRAS.items()}
     rows["model tiny"] = _embedded()

@@ -78,6 +78,9 @@ def edit(
     index: options.Index = 0,
     candidate: options.Candidate = 0,
     model: options.ModelName = "tiny",
+    revision: options.Revision = None,
+    tokenizer: options.Tokenizer = None,
+    prediction: options.Prediction = None,
     lora: options.Lora = None,
     device: options.Device = None,
     dtype: options.Dtype = "fp32",
@@ -87,7 +90,6 @@ def edit(
         bool, Option("--plot", help="Write a picture beside every file: before, mask, after.")
     ] = False,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """Make a new sound out of a recording.
 
@@ -133,7 +135,16 @@ def edit(
     from latentfoley.loading import load
 
     with interruptible(paths, out) as written, progress_bar("denoising", quiet=as_json) as progress:
-        loaded = load(model, device=device, dtype=dtype, compat=compat, lora=lora)
+        loaded = load(
+            model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            compat=compat,
+            tokenizer=tokenizer,
+            prediction=prediction,
+            lora=lora,
+        )
         mode = editing.prepare(loaded, request)
         clips = loaded.make(mode, progress)
         draw = partial(editing.plot, edit=mode) if plot else None

@@ -20,7 +20,8 @@ Option = typer.Option
 # How a model generates; of no meaning where sounds are given.
 _FOR_MODELS = (
     "captions", "out", "negative_prompt", "duration", "steps", "guidance", "sampler", "spacing",
-    "eta", "seed", "candidates", "lora", "device", "dtype", "compat",
+    "eta", "seed", "candidates", "revision", "tokenizer", "prediction", "lora", "device", "dtype",
+    "compat",
 )  # fmt: skip
 
 
@@ -79,11 +80,13 @@ def evaluate(
     eta: options.Eta = 0.0,
     seed: options.Seed = 0,
     candidates: options.Candidates = 1,
+    revision: options.Revision = None,
+    tokenizer: options.Tokenizer = None,
+    prediction: options.Prediction = None,
     lora: options.Lora = None,
     device: options.Device = None,
     dtype: options.Dtype = "fp32",
     compat: options.CompatName = "trained",
-    debug: options.Debug = False,
 ) -> None:
     """Score generated sounds against reference sounds; every score comes with its interval.
 
@@ -116,7 +119,10 @@ def evaluate(
     reference_clips = reference_set(reference, dataset, split)
     generated_clips: Path | ClipSet = generated
     if is_model(str(generated), asked_for=captions is not None or dataset is not None):
-        loading = {"device": device, "dtype": dtype, "compat": compat, "lora": lora}
+        loading = {
+            "revision": revision, "tokenizer": tokenizer, "prediction": prediction, "lora": lora,
+            "device": device, "dtype": dtype, "compat": compat,
+        }  # fmt: skip
         sampling = {
             "negative_prompt": negative_prompt, "duration_s": duration, "steps": steps,
             "guidance": guidance, "sampler": sampler, "spacing": spacing, "eta": eta,

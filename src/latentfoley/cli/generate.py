@@ -40,6 +40,9 @@ def generate(
     index: options.Index = 0,
     candidate: options.Candidate = 0,
     model: options.ModelName = "tiny",
+    revision: options.Revision = None,
+    tokenizer: options.Tokenizer = None,
+    prediction: options.Prediction = None,
     lora: options.Lora = None,
     device: options.Device = None,
     dtype: options.Dtype = "fp32",
@@ -47,7 +50,6 @@ def generate(
     format_: options.Format = None,
     plot: Annotated[bool, Option("--plot", help="Write a picture beside every file.")] = False,
     as_json: options.AsJson = False,
-    debug: options.Debug = False,
 ) -> None:
     """Generate sounds from texts.
 
@@ -81,8 +83,16 @@ def generate(
     from latentfoley.loading import load
 
     with interruptible(paths, out) as written, progress_bar("denoising", quiet=as_json) as progress:
-        clips = load(model, device=device, dtype=dtype, compat=compat, lora=lora).run(
-            request, progress
+        loaded = load(
+            model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            compat=compat,
+            tokenizer=tokenizer,
+            prediction=prediction,
+            lora=lora,
         )
+        clips = loaded.run(request, progress)
         draw = Clip.plot if plot else None
         written += deliver(clips, paths, may_replace=paths == [out], draw=draw, as_json=as_json)

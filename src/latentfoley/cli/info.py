@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 def info(
     files: Annotated[list[Path], typer.Argument(help="Sound files.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Print the provenance that generated files carry, and the command that makes them again."""
     from latentfoley.provenance import read_provenance
@@ -132,6 +131,7 @@ def _shared_options(provenance: "Provenance") -> list[tuple[str, str]]:
         "--model": provenance.model,
         "--revision": provenance.revision or "",
         "--tokenizer": provenance.tokenizer or "",
+        "--prediction": provenance.prediction or "",
         "--lora": provenance.lora.name if provenance.lora else "",
         "--dtype": provenance.dtype,
         "--compat": provenance.compat,

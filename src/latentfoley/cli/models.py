@@ -7,17 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from latentfoley.cli.options import Debug
+from latentfoley.cli import options
 
 app = typer.Typer(help="List, inspect, download, convert and export models.", no_args_is_help=True)
 
 ModelName = Annotated[str, typer.Argument(help="A folder, a .ckpt, a published name or a hub id.")]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
 Compat = Annotated[
     str, typer.Option(help="trained: what the weights were trained with; diffusers: what it runs.")
-]
-Tokenizer = Annotated[
-    str | None, typer.Option(help="Folder or hub id of a .ckpt's tokenizer; roberta-base if none.")
 ]
 NoEma = Annotated[
     bool, typer.Option("--no-ema", help="Take a .ckpt's last weights, not their running mean.")
@@ -33,7 +29,7 @@ class Format(StrEnum):
 
 
 @app.command("list")
-def list_models(as_json: AsJson = False, debug: Debug = False) -> None:
+def list_models(as_json: AsJson = False) -> None:
     """List the embedded model and the published ones, and which are on this machine."""
     from latentfoley.checkpoints.describe import listing
     from latentfoley.loading import EMBEDDED
@@ -52,24 +48,31 @@ def list_models(as_json: AsJson = False, debug: Debug = False) -> None:
 @app.command()
 def info(
     model: ModelName,
-    revision: Revision = None,
+    revision: options.Revision = None,
     compat: Compat = "trained",
-    tokenizer: Tokenizer = None,
+    tokenizer: options.Tokenizer = None,
+    prediction: options.Prediction = None,
     no_ema: NoEma = False,
     as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Say what a model is: parts, sizes, and which settings are active and why."""
     from latentfoley.checkpoints.describe import describe
     from latentfoley.loading import open_model
 
-    parts = open_model(model, revision=revision, compat=compat, tokenizer=tokenizer, ema=not no_ema)
+    parts = open_model(
+        model,
+        revision=revision,
+        compat=compat,
+        tokenizer=tokenizer,
+        prediction=prediction,
+        ema=not no_ema,
+    )
     facts = describe(parts, model)
     typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(_lines(facts)))
 
 
 @app.command()
-def download(model: ModelName, revision: Revision = None, debug: Debug = False) -> None:
+def download(model: ModelName, revision: options.Revision = None) -> None:
     """Fetch a model from the hub, go on where a fetch was cut off, and check every file."""
     from latentfoley.checkpoints.hub import check
     from latentfoley.checkpoints.registry import PUBLISHED
@@ -87,15 +90,17 @@ def convert(
     file: Annotated[Path, typer.Argument(help="A checkpoint of the authors' code (.ckpt).")],
     out: Annotated[Path, typer.Argument(help="Model folder to write; must not exist.")],
     compat: Compat = "trained",
-    tokenizer: Tokenizer = None,
+    tokenizer: options.Tokenizer = None,
+    prediction: options.Prediction = None,
     no_ema: NoEma = False,
-    debug: Debug = False,
 ) -> None:
     """Turn a checkpoint file into a folder that we and diffusers load."""
     from latentfoley.checkpoints.parts import write_folder
     from latentfoley.loading import open_model
 
-    parts = open_model(str(file), compat=compat, tokenizer=tokenizer, ema=not no_ema)
+    parts = open_model(
+        str(file), compat=compat, tokenizer=tokenizer, prediction=prediction, ema=not no_ema
+    )
     typer.echo(f"{out}  {write_folder(parts, out) / 1e6:.1f} MB")
 
 
@@ -104,17 +109,19 @@ def export(
     model: ModelName,
     out: Annotated[Path, typer.Argument(help="Folder or .ckpt to write; must not exist.")],
     to: Annotated[Format, typer.Option(help="diffusers: a folder; ckpt: the authors' format.")],
-    revision: Revision = None,
+    revision: options.Revision = None,
     compat: Compat = "trained",
-    tokenizer: Tokenizer = None,
-    debug: Debug = False,
+    tokenizer: options.Tokenizer = None,
+    prediction: options.Prediction = None,
 ) -> None:
     """Write a model for another program."""
     from latentfoley.checkpoints.export import write_original
     from latentfoley.checkpoints.parts import write_folder
     from latentfoley.loading import open_model
 
-    parts = open_model(model, revision=revision, compat=compat, tokenizer=tokenizer)
+    parts = open_model(
+        model, revision=revision, compat=compat, tokenizer=tokenizer, prediction=prediction
+    )
     size = (write_folder if to is Format.diffusers else write_original)(parts, out)
     typer.echo(f"{out}  {size / 1e6:.1f} MB")
 

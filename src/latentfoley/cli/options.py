@@ -23,7 +23,14 @@ Count = Annotated[int, Option("-n", "--n", help="Clips per prompt.")]
 Candidates = Annotated[int, Option(help="Sounds tried per clip; CLAP keeps the best.")]
 Index = Annotated[int, Option(help="Number of the first clip, to make one of many again.")]
 Candidate = Annotated[int, Option(help="Number of the first candidate.")]
-ModelName = Annotated[str, Option("-m", "--model", help="tiny, a folder, or a hub id.")]
+ModelName = Annotated[str, Option("-m", "--model", help="tiny, a folder, a hub id or a .ckpt.")]
+Revision = Annotated[str | None, Option(help="Branch, tag or commit of a hub id.")]
+Tokenizer = Annotated[
+    str | None, Option(help="Folder or hub id of a .ckpt's tokenizer; by default roberta-base.")
+]
+Prediction = Annotated[
+    str | None, Option(help="What a .ckpt predicts: epsilon or v_prediction; by default epsilon.")
+]
 Lora = Annotated[
     Path | None, Option(help="Folder of a LoRA adapter to merge into the model's denoiser.")
 ]
@@ -34,4 +41,3 @@ CompatName = Annotated[
 ]
 Format = Annotated[str | None, Option("--format", help="wav, flac, ogg or mp3; by default wav.")]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object per file.")]
-Debug = Annotated[bool, Option("--debug", help="Show the traceback of an error.")]

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from latentfoley.cli.options import Debug
 from latentfoley.cli.output import require_file_place
 from latentfoley.progress import progress_bar
 
@@ -25,7 +24,7 @@ Set = Annotated[
 
 
 @app.command()
-def clap(recipe: Recipe, values: Set = None, device: Device = None, debug: Debug = False) -> None:
+def clap(recipe: Recipe, values: Set = None, device: Device = None) -> None:
     """Train a small CLAP on recordings with captions."""
     from latentfoley.training.clap import ClapRecipe, ClapTask
 
@@ -33,7 +32,7 @@ def clap(recipe: Recipe, values: Set = None, device: Device = None, debug: Debug
 
 
 @app.command()
-def vae(recipe: Recipe, values: Set = None, device: Device = None, debug: Debug = False) -> None:
+def vae(recipe: Recipe, values: Set = None, device: Device = None) -> None:
     """Train the first stage on recordings."""
     from latentfoley.training.vae import VaeRecipe, VaeTask
 
@@ -41,9 +40,7 @@ def vae(recipe: Recipe, values: Set = None, device: Device = None, debug: Debug 
 
 
 @app.command()
-def vocoder(
-    recipe: Recipe, values: Set = None, device: Device = None, debug: Debug = False
-) -> None:
+def vocoder(recipe: Recipe, values: Set = None, device: Device = None) -> None:
     """Train HiFi-GAN on recordings."""
     from latentfoley.training.vocoder import VocoderRecipe, VocoderTask
 
@@ -51,9 +48,7 @@ def vocoder(
 
 
 @app.command()
-def diffusion(
-    recipe: Recipe, values: Set = None, device: Device = None, debug: Debug = False
-) -> None:
+def diffusion(recipe: Recipe, values: Set = None, device: Device = None) -> None:
     """Train the denoiser on encoded recordings, without captions: a new one, or a model's on.
 
     Example: latentfoley train diffusion recipes/my-recordings.toml
@@ -72,7 +67,6 @@ def export(
     adapter: Annotated[
         bool, typer.Option("--adapter", help="Write the LoRA adapter alone, in peft's form.")
     ] = False,
-    debug: Debug = False,
 ) -> None:
     """Write a model folder: the denoiser that was trained, and all that goes with it.
 
@@ -90,7 +84,6 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="HTML file to write; by default report.html in the run.")
     ] = None,
-    debug: Debug = False,
 ) -> None:
     """Write a page about a run: curves, sounds, settings, and what is wrong with it."""
     from latentfoley.training.report.page import diagnose, page, verdict

@@ -2,15 +2,18 @@
 
 import dataclasses
 import re
+import shutil
 from hashlib import sha256
 
 import numpy as np
 import pytest
 
+import hubserver
 from embedder_files import vggish_file
 from fileserver import serving
 from latentfoley.errors import InputError, ModelError
 from latentfoley.evaluation.embedders import find_embedder, published
+from micro import clap_folder
 
 NAMES = ["cnn14-16k", "cnn14-32k", "vggish"]
 
@@ -59,6 +62,41 @@ def test_a_hub_id_is_fetched_only_when_asked():
     with pytest.raises(ModelError, match="could not be fetched"):
         published.fetch("clap=laion/clap-htsat-unfused", said.append)
     assert published.CLAP_REVISIONS["laion/clap-htsat-unfused"] in said[0]
+
+
+class TestClap:
+    """A published CLAP with a pinned commit, on a hub of our own."""
+
+    SPEC = "clap=somebody/clap"
+
+    @pytest.fixture
+    def cached(self, monkeypatch, tmp_path):
+        clap_folder(tmp_path / "remote" / "somebody" / "clap")
+        monkeypatch.setitem(published.CLAP_REVISIONS, "somebody/clap", hubserver.COMMIT)
+        with hubserver.serving(tmp_path / "remote", monkeypatch, tmp_path / "hub"):
+            yield tmp_path / "hub" / "models--somebody--clap" / "snapshots"
+
+    def test_it_is_fetched_once(self, cached):
+        said = []
+        for _ in range(2):
+            published.fetch(self.SPEC, said.append)
+        assert len(said) == 1
+        assert published.find("clap", "somebody/clap") == cached / hubserver.COMMIT
+
+    def test_an_interrupted_download_is_gone_on_with(self, cached):
+        published.fetch(self.SPEC, lambda text: None)
+        (cached / hubserver.COMMIT / "model.safetensors").unlink()
+        with pytest.raises(InputError, match=r"is here in part, .* --download fetches what is"):
+            find_embedder(self.SPEC)
+        published.fetch(self.SPEC, lambda text: None)
+        assert find_embedder(self.SPEC).name == "clap (somebody/clap)"
+
+    def test_another_commit_is_not_the_pinned_one(self, cached, tmp_path):
+        shutil.copytree(tmp_path / "remote" / "somebody" / "clap", cached / ("0" * 40))
+        with pytest.raises(InputError, match="fetched with --download, and only then"):
+            find_embedder(self.SPEC)
+        published.fetch(self.SPEC, lambda text: None)
+        assert published.find("clap", "somebody/clap") == cached / hubserver.COMMIT
 
 
 @pytest.mark.parametrize("module", [b"numpy._core.multiarray", b"numpy.core.multiarray"])

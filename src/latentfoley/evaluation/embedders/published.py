@@ -30,6 +30,13 @@ from latentfoley.progress import Progress
 
 _ZENODO = "https://zenodo.org/records/3987831/files"
 _VGGISH = "https://github.com/harritaylor/torchvggish/releases/download/v0.1"
+# Files of a CLAP, one of each: an interrupted download has fewer.
+_NEEDED = (
+    ("config.json",),
+    ("preprocessor_config.json",),
+    ("model.safetensors", "pytorch_model.bin"),
+    ("tokenizer.json", "vocab.json", "vocab.txt"),
+)
 _PATTERNS = ("*.json", "*.txt", "model.safetensors", "pytorch_model.bin")
 
 CLAP_REVISIONS = {"laion/clap-htsat-unfused": "8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a"}
@@ -100,11 +107,15 @@ def find(name: str, given: str) -> Path | None:
     if not given and name in WEIGHTS:
         return _downloaded(name)
     if name == "clap" and _is_hub_id(given):
-        folder = local_folder(given)
+        folder = local_folder(given, CLAP_REVISIONS.get(given))
         if folder is None:
             raise InputError(
                 f"'{given}' is no folder here; as a hub id it is fetched with --download, and only "
                 "then"
+            )
+        if not _is_whole(folder):
+            raise InputError(
+                f"'{given}' is here in part, in {folder}; --download fetches what is missing"
             )
         return folder
     return Path(given).expanduser() if given else None
@@ -128,8 +139,11 @@ def fetch(spec: str, say: Callable[[str], None], progress: Progress | None = Non
             about = f"{weights.megabytes} MB, {weights.licence}"
             say(f"fetching {weights.file} ({about}): {weights.url}")
             download(weights.url, path, weights.sha256, progress)
-    elif name == "clap" and _is_hub_id(given) and local_folder(given) is None:
+    elif name == "clap" and _is_hub_id(given):
         revision = CLAP_REVISIONS.get(given)
+        folder = local_folder(given, revision)
+        if folder is not None and _is_whole(folder):
+            return
         terms = "Apache-2.0" if revision else "its licence stands on its page"
         say(f"fetching {given} from the Hugging Face hub ({revision or 'newest'}; {terms})")
         fetch_hub(given, revision, _PATTERNS)
@@ -158,6 +172,10 @@ def require_published(name: str, path: Path, digest: str) -> None:
             f"'{path}' is not the published file: its SHA-256 is {digest}, expected "
             f"{WEIGHTS[name].sha256}. Remove it, and --download fetches it again"
         )
+
+
+def _is_whole(folder: Path) -> bool:
+    return all(any((folder / file).is_file() for file in files) for files in _NEEDED)
 
 
 def _is_hub_id(given: str) -> bool:
