@@ -66,7 +66,9 @@ def locked(place: Path, what: str) -> Iterator[None]:
         ) from None
     try:
         command = " ".join(Path(word).name if k == 0 else word for k, word in enumerate(sys.argv))
-        owner.write_text(f"process {os.getpid()} ({command[:120]})", encoding="utf-8")
+        owner.write_text(
+            f"process {os.getpid()} ({command[:120]})", encoding="utf-8", errors="backslashreplace"
+        )
         yield
     finally:
         owner.unlink(missing_ok=True)

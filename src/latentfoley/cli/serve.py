@@ -46,7 +46,6 @@ def serve(
     tries: Annotated[int, Option(help="Starts of a job whose worker dies.")] = 2,
     keep_days: Annotated[float, Option(help="Days for which sounds are kept.")] = 7,
     keep_gib: Annotated[float, Option(help="GiB of sounds that are kept.")] = 10,
-    debug: options.Debug = False,
 ) -> None:
     """Serve generation and editing over HTTP, with jobs that survive a crash.
 
