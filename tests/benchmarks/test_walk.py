@@ -16,7 +16,9 @@ REPORT = json.loads((ROOT / "benchmarks" / "training" / "walk.json").read_text(e
 
 def test_the_page_shows_what_the_commands_said():
     for step in REPORT["water"]["commands"]:
-        lines = [f"$ {step['command']}", *step["output"]]
+        # When this was measured the bar of a training was on stdout.
+        output = [line for line in step["output"] if "━" not in line]
+        lines = [f"$ {step['command']}", *output]
         assert "\n".join(lines) in PAGE
 
 
