@@ -7,7 +7,7 @@ import torch
 
 import latentfoley
 from latentfoley.checkpoints.adapter import CONFIG, WEIGHTS, read_adapter, write_adapter
-from latentfoley.checkpoints.layout import open_unet, read_unet
+from latentfoley.checkpoints.layout import open_unet
 from latentfoley.checkpoints.tensors import read_tensors, write_tensors
 from latentfoley.errors import ModelError
 from latentfoley.lora import adapt, adapters
@@ -21,7 +21,7 @@ RANK, ALPHA = 3, 12.0
 @pytest.fixture
 def adapted(micro_model_folder):
     """The micro model's denoiser with random adapters."""
-    unet = read_unet(micro_model_folder / "unet")
+    unet = open_unet(micro_model_folder / "unet").fill(Unet)
     adapt(unet, RANK, ALPHA / RANK, LORA_TARGETS)
     for k, adapter in enumerate(adapters(unet).values()):
         randomise(adapter, seed=k)
@@ -53,7 +53,7 @@ def test_merged_is_the_same_function(adapted, folder, micro_model_folder):
 def test_peft_makes_the_same_of_it(adapted, folder, micro_model_folder):
     from peft import PeftModel
 
-    theirs = PeftModel.from_pretrained(read_unet(micro_model_folder / "unet"), folder)
+    theirs = PeftModel.from_pretrained(open_unet(micro_model_folder / "unet").fill(Unet), folder)
     assert relative_error(noise_seen_by(theirs), noise_seen_by(adapted)) < 1e-5
 
 
@@ -61,7 +61,7 @@ def test_what_peft_writes_is_read(micro_model_folder, tmp_path):
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=["to_q", "time_emb_proj"])
-    theirs = get_peft_model(read_unet(micro_model_folder / "unet"), config)
+    theirs = get_peft_model(open_unet(micro_model_folder / "unet").fill(Unet), config)
     for k, (name, parameter) in enumerate(theirs.named_parameters()):
         if "lora_" in name:
             parameter.data = 0.3 * normal(*parameter.shape, seed=k)
