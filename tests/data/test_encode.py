@@ -282,18 +282,23 @@ class TestGoingOn:
         encode(shards, tmp_path, model=model, duration_s=WINDOW_S, device="cpu", workers=2)
         assert contents(tmp_path) == contents(latents)
 
-    def test_shards_that_are_changed_or_gone(self, shards, micro_model_folder, tmp_path):
-        shutil.copytree(shards, tmp_path / "shards")
-        options = {"model": str(micro_model_folder), "duration_s": WINDOW_S, "device": "cpu"}
-        encode(tmp_path / "shards", tmp_path / "out", **options)
-        first = (tmp_path / "out" / "latents-000000-000.safetensors").stat().st_mtime_ns
-        shutil.copy(tmp_path / "shards/shard-000000.tar", tmp_path / "shards/shard-000001.tar")
-        (tmp_path / "shards/shard-000003.tar").unlink()
-        encode(tmp_path / "shards", tmp_path / "out", **options)
-        assert (tmp_path / "out" / "latents-000000-000.safetensors").stat().st_mtime_ns == first
-        keys = [LatentCache(tmp_path / "out").key(item) for item in range(6)]
-        assert keys[:3] == keys[3:]
-        assert not list((tmp_path / "out").rglob("*000003*"))
+    def test_recordings_that_are_changed_or_gone(self, micro_model_folder, tmp_path):
+        def again():
+            prepare(tmp_path / "in", tmp_path / "shards", workers=1, recordings_per_shard=1)
+            options = {"model": str(micro_model_folder), "duration_s": WINDOW_S, "device": "cpu"}
+            return encode(tmp_path / "shards", tmp_path / "out", **options)
+
+        for k in range(3):
+            sound(tmp_path / f"in/{k}.wav", noise(0.3, seed=k))
+        again()
+        files = [tmp_path / f"out/latents-00000{k}-000.safetensors" for k in range(2)]
+        first, second = (path.stat().st_mtime_ns for path in files)
+        sound(tmp_path / "in/1.wav", noise(0.4, seed=9))
+        (tmp_path / "in/2.wav").unlink()
+        assert again().n_clips == 2
+        assert files[0].stat().st_mtime_ns == first
+        assert files[1].stat().st_mtime_ns > second
+        assert not list((tmp_path / "out").rglob("*000002*"))
 
 
 def kill_when(out, n_done, words):
@@ -353,7 +358,7 @@ class TestPlaces:
         shutil.copytree(shards, tmp_path / "shards")
         (tmp_path / "shards/shard-000001.tar").write_bytes(b"hello")
         options = {"model": str(micro_model_folder), "duration_s": WINDOW_S, "device": "cpu"}
-        with pytest.raises(RecipeError, match=r"shard-000001.tar' is damaged or no tar shard"):
+        with pytest.raises(RecipeError, match=r"shard-000001.tar' is damaged: its bytes are"):
             encode(tmp_path / "shards", tmp_path / "out", **options)
         with pytest.raises(RecipeError, match="is not finished: run the same"):
             read_info(tmp_path / "out")

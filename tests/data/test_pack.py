@@ -12,7 +12,8 @@ from folders import sound, write
 from latentfoley.audio import read_audio
 from latentfoley.data.folder import Found, find_recordings
 from latentfoley.data.metadata import Metadata
-from latentfoley.data.pack import Task, pack, read_record
+from latentfoley.data.pack import Task, pack
+from latentfoley.data.shard_files import read_record
 from latentfoley.data.shards import Settings, read_shard
 from signals import chirp, noise, tone
 

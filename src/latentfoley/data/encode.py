@@ -7,7 +7,7 @@ gone on with by running it again. One batch and one file of windows are in memor
 
 import json
 from collections.abc import Iterator
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +16,21 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from latentfoley.config import Config
 from latentfoley.data.encoder import Encoder, Fields, Source, Window, load_encoder
+from latentfoley.data.latent_files import (
+    Record,
+    is_whole,
+    list_windows_files,
+    read_record,
+    record_path,
+    windows_path,
+    windows_paths,
+)
 from latentfoley.data.latents import FIELDS, MARKER, METADATA, CacheInfo, CacheSettings
 from latentfoley.data.pack import cannot_write
 from latentfoley.data.prepare import begin
-from latentfoley.data.shards import PreparedClip, find_shards, read_dataset
+from latentfoley.data.shard_files import require_clips, require_shards, require_written
+from latentfoley.data.shards import PreparedClip, read_dataset
 from latentfoley.data.variations import Extra, Heard
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
@@ -40,24 +49,6 @@ class Task(NamedTuple):
     settings: CacheSettings
     batch_size: int
     n_threads: int
-
-
-class Record(Config):
-    """What the windows of a shard were made from, and how many there are.
-
-    Attributes:
-        settings: a hash of the cache's settings.
-        source: a hash of the shard.
-        windows: in each of its files.
-        n_clips, n_held_out, n_silent: as in `CacheInfo`.
-    """
-
-    settings: str
-    source: str
-    windows: tuple[int, ...] = ()
-    n_clips: int = 0
-    n_held_out: int = 0
-    n_silent: int = 0
 
 
 def encode(
@@ -85,7 +76,7 @@ def encode(
         What is in the cache, as `cache.json` has it.
 
     Raises:
-        RecipeError: no finished data set, or a damaged shard.
+        RecipeError: no finished data set, or one with a shard that is gone or damaged.
         ModelError: no such model, or one without an audio tower.
         InputError: an option, rate or place that is not allowed, a cache that another model or
             other settings have begun, or a disk that refuses.
@@ -94,19 +85,20 @@ def encode(
     if not 1 <= batch_size <= 4096:
         raise InputError(f"a batch of {batch_size} windows; allowed: 1 to 4096")
     dataset = read_dataset(shards)
+    paths = require_shards(shards, dataset.n_shards)
     load_encoder.cache_clear()  # a folder may hold another model than it did
     encoder = load_encoder(source)
     _require_rate(shards, dataset.settings.sample_rate, encoder)
     settings = CacheSettings(shards=str(shards), **dict(encoder.identity), **dict(extra))
     begin(out, MARKER, CacheInfo(settings=settings))
     n_threads = max(1, torch.get_num_threads() // n_workers)
-    paths = find_shards(shards)
     tasks = (Task(str(path), str(out), source, settings, batch_size, n_threads) for path in paths)
     total, used = CacheInfo(settings=settings), set[Path]()
     for path, record in zip(paths, map_in_processes(encode_shard, tasks, n_workers), strict=True):
-        used |= {_record_path(out, path), *_windows_paths(out, path, record)}
+        used |= {record_path(out, path.stem), *windows_paths(out, path.stem, record)}
         total = _add(total, record)
         progress(total.n_clips, dataset.n_clips)
+    require_clips(shards, dataset.n_clips, total.n_clips)
     return _finish(out, used, total)
 
 
@@ -128,14 +120,12 @@ def encode_shard(task: Task) -> Record:
     """
     torch.set_num_threads(task.n_threads)
     out, shard = Path(task.out), Path(task.shard)
-    with shard.open("rb") as file:
-        source = file_digest(file, "sha256").hexdigest()
-    begun = Record(settings=_hash(task.settings), source=source)
-    record = _read_record(out, shard)
-    if record is None or not _holds(record, begun, out, shard):
+    begun = Record(settings=_hash(task.settings), source=require_written(shard))
+    record = read_record(out, shard.stem)
+    if record is None or not _holds(record, begun, out, shard.stem):
         try:
             record = _write_windows(task, begun)
-            write_atomically(_record_path(out, shard), record.model_dump_json().encode())
+            write_atomically(record_path(out, shard.stem), record.model_dump_json().encode())
         except OSError as error:
             raise cannot_write(out, error) from None
     return record
@@ -148,17 +138,20 @@ def _write_windows(task: Task, record: Record) -> Record:
     windows = heard.windows(shard)
     per_file = max(1, int(_FILE_S * encoder.mel.sample_rate / encoder.n_samples))
     n_windows: list[int] = []
+    hashes: list[str] = []
     n_held_out = 0
     while fields := _encode(islice(windows, per_file), encoder, task.batch_size):
         # One entry: safetensors writes several in an order that differs from run to run.
         about = json.dumps({"keys": fields.keys, "captions": fields.captions})
-        path = _windows_path(out, shard, len(n_windows))
-        write_atomically(path, save(fields.tensors, {METADATA: about}))
+        data = save(fields.tensors, {METADATA: about})
+        write_atomically(windows_path(out, shard.stem, len(n_windows)), data)
         n_windows.append(len(fields.keys))
+        hashes.append(sha256(data).hexdigest())
         n_held_out += int(fields.tensors["held_out"].sum())
     return record.model_copy(
         update={
             "windows": tuple(n_windows),
+            "sha256": tuple(hashes),
             "n_clips": heard.n_clips,
             "n_held_out": n_held_out,
             "n_silent": heard.n_silent,
@@ -198,30 +191,10 @@ def _hash(settings: CacheSettings) -> str:
     return sha256(settings.model_dump_json(exclude={"shards"}).encode()).hexdigest()
 
 
-def _holds(record: Record, begun: Record, out: Path, shard: Path) -> bool:
+def _holds(record: Record, begun: Record, out: Path, shard: str) -> bool:
     """Return whether the windows of a shard are there, and of these settings and this shard."""
     same = (record.settings, record.source) == (begun.settings, begun.source)
-    return same and all(path.is_file() for path in _windows_paths(out, shard, record))
-
-
-def _windows_paths(out: Path, shard: Path, record: Record) -> list[Path]:
-    return [_windows_path(out, shard, part) for part in range(len(record.windows))]
-
-
-def _windows_path(out: Path, shard: Path, part: int) -> Path:
-    number = shard.stem.removeprefix("shard-")
-    return out / f"latents-{number}-{part:03d}.safetensors"
-
-
-def _record_path(out: Path, shard: Path) -> Path:
-    return out / "records" / f"{shard.stem}.json"
-
-
-def _read_record(out: Path, shard: Path) -> Record | None:
-    try:
-        return Record.model_validate_json(_record_path(out, shard).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or of another version: the shard is encoded again
-        return None
+    return same and is_whole(out, shard, record)
 
 
 def _add(total: CacheInfo, record: Record) -> CacheInfo:
@@ -239,7 +212,7 @@ def _finish(out: Path, used: set[Path], total: CacheInfo) -> CacheInfo:
     """Say that all is there; remove what is of shards that are gone, and what is half-written."""
     info = total.model_copy(update={"complete": True})
     records = out / "records"
-    there = [*out.glob("latents-*.safetensors"), *records.glob("*.json")]
+    there = [*list_windows_files(out), *records.glob("shard-*.json")]
     gone = [path for path in there if path not in used]
     gone += [*out.glob(".latentfoley-*.part"), *records.glob(".latentfoley-*.part")]
     try:

@@ -15,11 +15,18 @@ import numpy as np
 from jaxtyping import Float32
 
 from latentfoley.audio import mix_down, require_sound, resample
-from latentfoley.config import Config
 from latentfoley.data.folder import Found
 from latentfoley.data.measure import read_blocks
 from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import SkippedFile
+from latentfoley.data.shard_files import (
+    Record,
+    hash_of,
+    is_written,
+    read_record,
+    record_path,
+    size_of,
+)
 from latentfoley.data.shards import Encoded, PreparedClip, Settings, shard_name, write_shard
 from latentfoley.encoding import encode_audio, safe_gain, write_atomically
 from latentfoley.errors import AudioFileError, InputError
@@ -39,35 +46,6 @@ class Task(NamedTuple):
     settings: Settings
 
 
-class Record(Config):
-    """What a shard was made of, and what is in it.
-
-    Attributes:
-        inputs: a hash of the recordings (by name, size and time), what is known of them, and the
-            settings.
-        n_bytes: size of the shard; 0 where it has no clips and therefore no file.
-    """
-
-    inputs: str
-    n_bytes: int
-    clips: tuple[PreparedClip, ...]
-    skipped: tuple[SkippedFile, ...]
-
-
-def record_path(out: Path, index: int) -> Path:
-    """Return where the record of a shard is."""
-    return out / "records" / f"shard-{index:06d}.json"
-
-
-def read_record(out: Path, index: int) -> Record | None:
-    """Return the record of a shard, None where there is no sound one."""
-    try:
-        text = record_path(out, index).read_text(encoding="utf-8")
-        return Record.model_validate_json(text)
-    except (OSError, ValueError):  # none yet, or of another version: the shard is made again
-        return None
-
-
 def pack(task: Task) -> int:
     """Write a shard and its record, unless they are there; return how many recordings it is of.
 
@@ -77,12 +55,16 @@ def pack(task: Task) -> int:
     out, inputs = Path(task.out), _hash_inputs(task)
     shard = out / shard_name(task.shard)
     record = read_record(out, task.shard)
-    if record is None or record.inputs != inputs or record.n_bytes != _size(shard):
+    if record is None or record.inputs != inputs or not is_written(record, shard):
         try:
             skipped: list[SkippedFile] = []
             clips = write_shard(shard, _clips(task, skipped))
             record = Record(
-                inputs=inputs, n_bytes=_size(shard), clips=tuple(clips), skipped=tuple(skipped)
+                inputs=inputs,
+                n_bytes=size_of(shard),
+                sha256=hash_of(shard) if clips else "",
+                clips=tuple(clips),
+                skipped=tuple(skipped),
             )
             text = record.model_dump_json(exclude_defaults=True)
             write_atomically(record_path(out, task.shard), text.encode())
@@ -97,10 +79,6 @@ def cannot_write(out: Path, error: OSError) -> InputError:
         f"'{out}' cannot be written to: {error.strerror or error}. "
         f"What is there is whole; once there is room, the same command goes on"
     )
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
 
 
 def _hash_inputs(task: Task) -> str:

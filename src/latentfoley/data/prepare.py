@@ -17,8 +17,9 @@ from latentfoley.config import Config
 from latentfoley.data.folder import Found, find_recordings
 from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import DiskTable, MetadataIndex, SkippedFile, choose_layout
-from latentfoley.data.pack import Record, Task, cannot_write, pack, read_record, record_path
+from latentfoley.data.pack import Task, cannot_write, pack
 from latentfoley.data.scan import count_recordings
+from latentfoley.data.shard_files import Record, read_record, record_path
 from latentfoley.data.shards import Dataset, Settings, find_shards, record_line, shard_name
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError, RecipeError

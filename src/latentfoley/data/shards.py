@@ -4,7 +4,7 @@
     manifest.jsonl          one clip a line: the same records as in the shards
     skipped.jsonl           what was left out, and why
     shard-000000.tar …      the clips
-    records/                what each shard was made of; only needed to go on or make it again
+    records/                what each shard was made of, and a hash of it
 
 A tar of such pairs is read by WebDataset and by every tool that speaks its form. Reading takes one
 clip at a time. It does not know how recordings become clips (`pack.py`) or who makes shards
@@ -14,6 +14,7 @@ clip at a time. It does not know how recordings become clips (`pack.py`) or who 
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,9 @@ from latentfoley.data.metadata import Entry
 from latentfoley.errors import RecipeError, nearest_files
 
 Samples = Float32[np.ndarray, "N"]
+
+AGAIN = "delete it and run the same `latentfoley data prepare` again"
+_NAME = re.compile(r"shard-\d+\.tar")
 
 
 class PreparedClip(Entry):
@@ -138,8 +142,8 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def find_shards(folder: Path) -> list[Path]:
-    """Return the shards of a folder, in order."""
-    return sorted(folder.glob("shard-*.tar"))
+    """Return the shards of a folder, in order; files of other names are left alone."""
+    return sorted(p for p in folder.glob("shard-*.tar") if _NAME.fullmatch(p.name))
 
 
 def write_shard(path: Path, clips: Iterable[Encoded]) -> list[PreparedClip]:
@@ -197,14 +201,11 @@ def read_shard(path: Path) -> Iterator[tuple[PreparedClip, Samples]]:
                 flac = file.read() if file else b""
                 clip = _record(path, name, next(members, None))
                 if clip.key in keys:
-                    raise RecipeError(f"'{path}' holds two clips called '{clip.key}'; {_AGAIN}")
+                    raise RecipeError(f"'{path}' holds two clips called '{clip.key}'; {AGAIN}")
                 keys.add(clip.key)
                 yield clip, _decode(path, name, flac)
     except (tarfile.TarError, OSError) as error:
-        raise RecipeError(f"'{path}' is damaged or no tar shard ({error}); {_AGAIN}") from None
-
-
-_AGAIN = "delete it and run `latentfoley data prepare` again"
+        raise RecipeError(f"'{path}' is damaged or no tar shard ({error}); {AGAIN}") from None
 
 
 def _record(path: Path, name: str, second: tuple[str, IO[bytes] | None] | None) -> PreparedClip:
@@ -215,12 +216,12 @@ def _record(path: Path, name: str, second: tuple[str, IO[bytes] | None] | None) 
     try:
         return PreparedClip.parse(json.loads(second[1].read()), where=f"{path}: {key}.json")
     except ValueError as error:
-        raise RecipeError(f"'{path}': {key}.json is not JSON ({error}); {_AGAIN}") from None
+        raise RecipeError(f"'{path}': {key}.json is not JSON ({error}); {AGAIN}") from None
 
 
 def _decode(path: Path, name: str, flac: bytes) -> Samples:
     try:
         samples, _ = soundfile.read(io.BytesIO(flac), dtype="float32")
     except soundfile.SoundFileError:
-        raise RecipeError(f"'{path}': '{name}' cannot be decoded; {_AGAIN}") from None
+        raise RecipeError(f"'{path}': '{name}' cannot be decoded; {AGAIN}") from None
     return np.asarray(samples, dtype=np.float32)
