@@ -18,7 +18,7 @@ import torch
 import latentfoley
 from latentfoley.diffusion import Schedule, diffusion_loss
 from latentfoley.presets import small
-from latentfoley.training.descent import Descent
+from latentfoley.training.optimisation import Optimisation
 from latentfoley.training.recipe import RunRecipe
 from latentfoley.unet import Unet
 
@@ -60,15 +60,15 @@ def training(batch_size: int) -> dict[str, float]:
     run = RunRecipe(folder=Path("run"), steps=1, batch_size=batch_size, learning_rate=1e-4)
     config = small().unet
     unet, schedule = Unet(config).to(GPU).train(), Schedule()
-    descent, optimizer = Descent(run, GPU), torch.optim.AdamW(unet.parameters())
+    optimisation, optimizer = Optimisation(run, GPU), torch.optim.AdamW(unet.parameters())
     z_0, eps = torch.randn(2, batch_size, config.latent_channels, 256, 16, device=GPU)
     E = torch.randn(batch_size, config.embedding_dim, device=GPU)
     n = torch.randint(0, 1000, (batch_size,), device=GPU)
 
     def step() -> None:
-        with descent.autocast():
+        with optimisation.autocast():
             loss = diffusion_loss(unet, z_0, E, n, eps, schedule).mean()
-        descent.take([loss], optimizer)
+        optimisation.step([loss], optimizer)
 
     report = timed(lambda: [step() for _ in range(TRAINING_STEPS)])
     return report | {"steps_per_s": round(TRAINING_STEPS / report.pop("seconds"), 2)}

@@ -5,7 +5,7 @@ from torch import nn
 
 from latentfoley.config import Config
 from latentfoley.data.recordings import generator
-from latentfoley.training.descent import Descent, mean_losses
+from latentfoley.training.optimisation import Optimisation, mean_losses
 from latentfoley.training.recipe import RunRecipe
 from latentfoley.training.task import Task
 
@@ -35,7 +35,7 @@ class Line(Task):
     def __init__(self, run, width=1, watch=lambda step: 0.0):
         torch.manual_seed(0)
         self.recipe, self.device = LineRecipe(run=run), torch.device("cpu")
-        self.descent = Descent(run, self.device)
+        self.optimisation = Optimisation(run, self.device)
         self.watch, self.rates, self.previews, self.exported = watch, [], [], False
         self.line = nn.Linear(1, width)
         self.modules = {"line": self.line}
@@ -43,7 +43,7 @@ class Line(Task):
 
     def step(self, step):
         self.rates.append(self.optimizers["line"].param_groups[0]["lr"])
-        parts = self.descent.parts(
+        parts = self.optimisation.micro_batches(
             torch.from_numpy(generator(0, step).standard_normal((8, 1))).float()
         )
         losses = []
@@ -53,7 +53,7 @@ class Line(Task):
                 losses.append({"loss": (self.line(x) - (2 * x - 1)).square().mean()})
                 yield losses[-1]["loss"]
 
-        norm = self.descent.take(totals(), self.optimizers["line"])
+        norm = self.optimisation.step(totals(), self.optimizers["line"])
         return mean_losses(losses) | {"watched": self.watch(step), "gradient_norm": norm.item()}
 
     def preview(self, folder, step):

@@ -32,7 +32,7 @@ def course(train, validation=None, *, name="loss", noise=0.03, others=()) -> lis
         done = step / N_STEPS
         named = {name: train(done)} | {other: of(done) for other, of in others}
         if validation is not None and step % 100 == 0:
-            named[f"valid_{name}"] = validation(done)
+            named[f"validation_{name}"] = validation(done)
         noisy = {key: value * (1 + noise * rng.standard_normal()) for key, value in named.items()}
         records.append({"step": step, "elapsed_s": step / 10} | noisy)
     return records

@@ -87,8 +87,8 @@ def assert_same_weights(first, second):
 def assert_validates_alike(task):
     """Check that held-out losses differ by the weights alone."""
     values = task.validate()
-    assert values["valid_loss"] > 0
-    assert all(name.startswith("valid_") for name in values)
+    assert values["validation_loss"] > 0
+    assert all(name.startswith("validation_") for name in values)
     assert task.validate() == values
     task.step(0)
     assert task.validate() != values

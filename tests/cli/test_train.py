@@ -129,7 +129,7 @@ class TestRecipe:
         assert refused_recipe(old, new, says=says).startswith("error: vae.toml")
 
     def test_a_batch_that_does_not_divide(self, refused_recipe):
-        says = "run.batch_size 3 does not divide into 2 equal parts, 2 (run.accumulate) for each"
+        says = "run.batch_size 3 does not divide into 2 equal micro-batches, 2 (run.accumulate)"
         refused_recipe("batch_size = 2", "batch_size = 3\naccumulate = 2", says=says)
 
     @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ class TestLosses:
         E = torch.eye(4, micro.EMBEDDING_DIM)
         losses = task._losses(E, E, examples("a", "b", "c", "d"))
         assert losses["contrast"].item() == pytest.approx(0, abs=1e-6)
-        assert losses["gap"].item() == 0
+        assert losses["alignment"].item() == 0
 
     def test_pairs_of_one_label_share_the_target(self, recipe):
         task = make(recipe())
@@ -91,7 +91,7 @@ class TestVariations:
     def test_blanks_take_a_stripe_of_time_and_one_of_bands(self, recipe):
         task = make(recipe(blank_time=0.5, blank_bands=8, run={"batch_size": 8}))
         features = normal(8, 1, 51, 16)
-        blanked = _blank(features, task._stripes(np.random.default_rng(0)))
+        blanked = _blank(features, task._masks(np.random.default_rng(0)))
         changed = blanked != features
         assert changed.any() and not changed.all()
         for clip, mask, original in zip(blanked, changed, features, strict=True):
@@ -100,7 +100,7 @@ class TestVariations:
             )
 
     def test_a_colour_is_a_level_and_a_slope(self, recipe):
-        colour = make(recipe(run={"batch_size": 50}))._colours(np.random.default_rng(0))
+        colour = make(recipe(run={"batch_size": 50}))._tilts(np.random.default_rng(0))
         assert colour.shape == (50, 1, 1, 16)
         second = colour.diff(dim=-1).diff(dim=-1)
         torch.testing.assert_close(second, torch.zeros_like(second), rtol=0, atol=1e-5)
@@ -126,9 +126,9 @@ class TestVariations:
 
     def test_held_out_captions_are_contrasted(self, recipe):
         values = make(recipe()).validate()
-        assert set(values) == {"valid_loss", "valid_contrast", "valid_gap"}
+        assert set(values) == {"validation_loss", "validation_contrast", "validation_alignment"}
         assert values == make(recipe()).validate()
-        assert values["valid_gap"] > 0
+        assert values["validation_alignment"] > 0
 
 
 class TestTraining:
@@ -162,7 +162,7 @@ class TestTraining:
         assert_same_weights(*unbroken_and_resumed(make, recipe))
 
     def test_half_precision_is_finite(self, recipe, monkeypatch):
-        monkeypatch.setattr("latentfoley.training.descent.has_bf16", lambda device: True)
+        monkeypatch.setattr("latentfoley.training.optimisation.has_bf16", lambda device: True)
         losses = make(recipe(run={"precision": "bf16"})).step(0)
         assert all(math.isfinite(value) for value in losses.values())
 

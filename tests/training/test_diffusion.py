@@ -90,7 +90,7 @@ class TestTraining:
 
     @pytest.mark.parametrize("precision", ["bf16", "fp16"])
     def test_half_precision_is_finite(self, recipe, precision, monkeypatch):
-        monkeypatch.setattr("latentfoley.training.descent.has_bf16", lambda device: True)
+        monkeypatch.setattr("latentfoley.training.optimisation.has_bf16", lambda device: True)
         assert_finite(make(recipe(run={"precision": precision})))
 
     def test_the_average_follows(self, recipe):
@@ -203,10 +203,10 @@ class TestHeldOut:
     def test_the_loss_by_level_is_the_same_every_time(self, onwards):
         task = make(onwards())
         first = task.validate()
-        levels = [f"valid_loss_n{n:03d}" for n in range(50, 1000, 100)]
-        assert list(first) == ["valid_loss", *levels]
+        levels = [f"validation_loss_n{n:03d}" for n in range(50, 1000, 100)]
+        assert list(first) == ["validation_loss", *levels]
         mean = sum(first[name] for name in levels) / len(levels)
-        assert first["valid_loss"] == pytest.approx(mean)
+        assert first["validation_loss"] == pytest.approx(mean)
         assert task.validate() == first
         assert make(onwards(run={"seed": 7})).validate() == first
 

@@ -66,8 +66,8 @@ class TestLosses:
         assert gan.least_squares_loss(maps(0.0, 1.0), maps(1.0, 0.5)) == 1 + 1 + 0.25
 
     def test_fooling_is_complete_where_all_say_real(self):
-        assert gan.fooling_loss(maps(1.0, 1.0)) == 0
-        assert gan.fooling_loss(maps(0.0, -1.0)) == 1 + 4
+        assert gan.adversarial_loss(maps(1.0, 1.0)) == 0
+        assert gan.adversarial_loss(maps(0.0, -1.0)) == 1 + 4
 
     def test_features_are_compared_without_the_score(self):
         real, made = maps(1.0, 2.0), maps(1.0, 2.5)

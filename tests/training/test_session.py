@@ -22,7 +22,7 @@ class Judged(Line):
         self.exports = {}
 
     def validate(self):
-        return {"valid_loss": HELD_OUT[len(self.rates) + self.first], "valid_other": 7.0}
+        return {"validation_loss": HELD_OUT[len(self.rates) + self.first], "validation_other": 7.0}
 
     def export(self, folder):
         self.exports[folder.name] = self.line.weight.item()
@@ -88,7 +88,9 @@ def test_held_out_losses_stand_in_the_line_of_their_step(judged):
     train(task, task.recipe.run)
     lines = logged(task)
     assert [line["step"] for line in lines] == [0, 1, 3, 4, 5, 7, 8, 9, 11]
-    found = {line["step"] + 1: line["valid_loss"] for line in lines if "valid_loss" in line}
+    found = {
+        line["step"] + 1: line["validation_loss"] for line in lines if "validation_loss" in line
+    }
     assert found == HELD_OUT
 
 

@@ -9,7 +9,7 @@ from latentfoley.checkpoints.layout import read_vae
 from latentfoley.errors import ModelError
 from latentfoley.mel import log_mel
 from latentfoley.training.loop import train
-from latentfoley.training.vae import Look, VaeRecipe, VaeTask
+from latentfoley.training.vae import ForwardPass, VaeRecipe, VaeTask
 from micro import VAE
 from tasks import (
     assert_close_weights,
@@ -47,13 +47,16 @@ def make(recipe):
 
 def test_the_adversary_joins_when_it_is_told_to(recipe):
     task = make(recipe(adversarial_start=1))
-    judge = [p.clone() for p in task.judge.parameters()]
+    discriminator = [p.clone() for p in task.discriminator.parameters()]
     assert set(task.step(0)) == {"l1", "kl", "gradient_norm"}
-    assert all(torch.equal(p, q) for p, q in zip(task.judge.parameters(), judge, strict=True))
+    assert all(
+        torch.equal(p, q)
+        for p, q in zip(task.discriminator.parameters(), discriminator, strict=True)
+    )
     losses = task.step(1)
-    assert set(losses) == {"l1", "kl", "fooling", "judge", "gradient_norm"}
+    assert set(losses) == {"l1", "kl", "adversarial", "discriminator", "gradient_norm"}
     assert all(math.isfinite(value) for value in losses.values())
-    assert not torch.equal(next(task.judge.parameters()), judge[0])
+    assert not torch.equal(next(task.discriminator.parameters()), discriminator[0])
 
 
 def test_it_goes_on_from_a_trained_one(recipe, micro_model_folder):
@@ -80,10 +83,10 @@ def test_the_adaptive_weight_evens_the_gradients(recipe):
     task = make(recipe(adversarial_weight=0.5))
     last = task.vae.decoder.conv_out.weight
     size = float(last.detach().norm())
-    losses = {"l1": (3 * last).square().sum(), "fooling": 5 * last.sum()}
-    weight = task._adaptive_weight([task._last_gradients(Look(None, losses))])
-    of_l1, of_fooling = 18 * size, 5 * last.numel() ** 0.5
-    assert float(weight) == pytest.approx(0.5 * of_l1 / of_fooling, rel=1e-3)
+    losses = {"l1": (3 * last).square().sum(), "adversarial": 5 * last.sum()}
+    weight = task._adaptive_weight([task._last_gradients(ForwardPass(None, losses))])
+    of_l1, of_adversarial = 18 * size, 5 * last.numel() ** 0.5
+    assert float(weight) == pytest.approx(0.5 * of_l1 / of_adversarial, rel=1e-3)
     assert not weight.requires_grad
 
 
@@ -101,7 +104,7 @@ def test_held_out_losses_are_the_same_every_time(recipe):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_is_finite(recipe, precision, monkeypatch):
-    monkeypatch.setattr("latentfoley.training.descent.has_bf16", lambda device: True)
+    monkeypatch.setattr("latentfoley.training.optimisation.has_bf16", lambda device: True)
     assert_finite(make(recipe(run={"precision": precision})))
 
 

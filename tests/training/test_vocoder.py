@@ -49,7 +49,14 @@ def test_the_adversaries_join_when_they_are_told_to(recipe):
     task = make(recipe(adversarial_start=1))
     assert set(task.step(0)) == {"mel", "stft", "gradient_norm"}
     losses = task.step(1)
-    assert set(losses) == {"mel", "stft", "judge", "fooling", "features", "gradient_norm"}
+    assert set(losses) == {
+        "mel",
+        "stft",
+        "discriminator",
+        "adversarial",
+        "features",
+        "gradient_norm",
+    }
     assert all(math.isfinite(value) for value in losses.values())
 
 
@@ -69,7 +76,7 @@ def test_the_sound_improves(recipe):
 
 def test_it_hears_its_own_segments(recipe):
     task = make(recipe())
-    ((real, X),) = task._parts(0)
+    ((real, X),) = task._micro_batches(0)
     assert real.shape == (2, 8 * 160)
     torch.testing.assert_close(X, log_mel(real, task.recipe.mel))
 
@@ -77,7 +84,7 @@ def test_it_hears_its_own_segments(recipe):
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_half_of_a_batch_may_come_from_a_vae(recipe, micro_model_folder, batch_size):
     task = make(recipe(vae=micro_model_folder, run={"batch_size": batch_size}))
-    ((real, X),) = task._parts(0)
+    ((real, X),) = task._micro_batches(0)
     heard = log_mel(real, task.recipe.mel)
     changed = [not torch.equal(x, y) for x, y in zip(X, heard, strict=True)]
     half = batch_size // 2
@@ -112,7 +119,7 @@ def test_held_out_losses_are_the_same_every_time(recipe):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_is_finite(recipe, precision, monkeypatch):
-    monkeypatch.setattr("latentfoley.training.descent.has_bf16", lambda device: True)
+    monkeypatch.setattr("latentfoley.training.optimisation.has_bf16", lambda device: True)
     assert_finite(make(recipe(run={"precision": precision})))
 
 

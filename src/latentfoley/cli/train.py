@@ -111,12 +111,12 @@ def _run(
     from latentfoley.devices import choose_device
     from latentfoley.recipes import read_recipe
     from latentfoley.training.loop import train
-    from latentfoley.training.parallel import first_alone, joined, rank
+    from latentfoley.training.parallel import init_process_group, rank, rank_zero_first
 
     recipe = read_recipe(path, recipe_kind, values or ())
-    with joined(choose_device(device)) as own, _plain_warnings():
+    with init_process_group(choose_device(device)) as own, _plain_warnings():
         first = rank() == 0
-        task = first_alone(lambda: task_kind(recipe, own))
+        task = rank_zero_first(lambda: task_kind(recipe, own))
         with progress_bar(recipe.run.folder.name, quiet=not first) as progress:
             finished = train(task, recipe.run, progress=progress)
     if not finished:

@@ -18,7 +18,7 @@ from latentfoley.diffusion import Schedule
 from latentfoley.errors import RecipeError
 from latentfoley.notation import Embedding, Latent
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
-from latentfoley.training.gap import perturb, towards_words, word_directions
+from latentfoley.training.embedding_noise import perturb, towards_words, word_directions
 
 
 class Batch(NamedTuple):

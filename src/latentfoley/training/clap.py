@@ -31,7 +31,7 @@ from latentfoley.errors import RecipeError, TrainingWarning
 from latentfoley.notation import Embedding
 from latentfoley.training import parallel
 from latentfoley.training.checkpoint import start_from
-from latentfoley.training.descent import Descent, mean_losses
+from latentfoley.training.optimisation import Optimisation, mean_losses
 from latentfoley.training.parallel import gather_with_gradients, share_statistics
 from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size, some
 from latentfoley.training.task import Task
@@ -69,7 +69,7 @@ class ClapRecipe(Config):
     alignment_weight: float = Field(default=1.0, ge=0)
     # Standard deviation of the noise on a caption's vector, whose elements have unit variance.
     sentence_noise: float = Field(default=0.2, ge=0)
-    # Widest stripe of mel bands and share of time blanked per clip (SpecAugment).
+    # Most mel bands and the greatest share of time that are masked in a clip (SpecAugment).
     blank_bands: int = Field(default=12, ge=0)
     blank_time: float = Field(default=0.2, ge=0, lt=1)
     weight_decay: float = 0.05
@@ -103,12 +103,12 @@ class ClapTask(Task):
         self.recipe, self.device = recipe, device
         if recipe.run.accumulate > 1:
             raise RecipeError(
-                "run.accumulate: the contrast compares every pair of the batch, which cannot be "
-                f"taken in parts; got {recipe.run.accumulate}, allowed: 1, or more processes"
+                "run.accumulate: the contrast compares every pair of the batch, which has "
+                f"no micro-batches; got {recipe.run.accumulate}, allowed: 1, or more processes"
             )
-        self.descent = Descent(recipe.run, device)
+        self.optimisation = Optimisation(recipe.run, device)
         self.clips = _captioned(recipe)
-        self.held_out = recipe.data.clips("valid", recipe.front_end.sample_rate)
+        self.validation_clips = recipe.data.clips("valid", recipe.front_end.sample_rate)
         model, tokenizer = from_minilm(recipe.embedding_dim)
         self.text = TextTower(model.to(device), tokenizer)
         self.audio = AudioTower(_audio_model(recipe).to(device), recipe.front_end)
@@ -133,7 +133,7 @@ class ClapTask(Task):
     @property
     def data_size(self) -> dict[str, float]:
         """Recordings and their seconds; see `recordings_size`."""
-        return recordings_size(self.clips, self.held_out, self.recipe.front_end.sample_rate)
+        return recordings_size(self.clips, self.validation_clips, self.recipe.front_end.sample_rate)
 
     def step(self, step: int) -> dict[str, float]:
         """One contrastive step on a batch of (mixed) crops and one caption each."""
@@ -147,8 +147,8 @@ class ClapTask(Task):
             for _ in range(self.recipe.run.batch_size)
         ]
         losses = self._losses(*self._embed(examples, rng), _in_turn(examples))
-        total = losses["contrast"] + self.recipe.alignment_weight * losses["gap"]
-        norm = self.descent.take([total], self.optimizers["clap"])
+        total = losses["contrast"] + self.recipe.alignment_weight * losses["alignment"]
+        norm = self.optimisation.step([total], self.optimizers["clap"])
         return mean_losses([losses]) | {"gradient_norm": norm.item()}
 
     def _embed(
@@ -158,19 +158,21 @@ class ClapTask(Task):
 
         Every process embeds its own rows, and the contrast is of every pair of the whole batch.
         """
-        colours, stripes = self._colours(rng), self._stripes(rng)
+        tilts, masks = self._tilts(rng), self._masks(rng)
         vectors = torch.stack([self._sentence(example.caption) for example in examples])
         noise = torch.from_numpy(rng.standard_normal(vectors.shape, dtype=np.float32))
         noisy = vectors.cpu() + self.recipe.sentence_noise * noise
         windows = torch.from_numpy(np.stack([example.waveform for example in examples]))
-        ((windows, colours, stripes, noisy),) = self.descent.parts(windows, colours, stripes, noisy)
+        ((windows, tilts, masks, noisy),) = self.optimisation.micro_batches(
+            windows, tilts, masks, noisy
+        )
         features = audio_features(windows, self.recipe.front_end)
-        A = self._embed_sounds(_blank(features + colours, stripes))
+        A = self._embed_sounds(_blank(features + tilts, masks))
         return gather_with_gradients(A), gather_with_gradients(self._embed_sentences(noisy))
 
     def _embed_sounds(self, features: Tensor) -> Embedding:
         self.audio.model.train()
-        with self.descent.autocast():
+        with self.optimisation.autocast():
             A = self.audio.model(input_features=features).audio_embeds
         self.audio.model.eval()
         return F.normalize(A.float(), dim=-1)
@@ -179,16 +181,16 @@ class ClapTask(Task):
         pooled = self.modules["pooler"](vectors.unsqueeze(1))
         return F.normalize(self.modules["projection"](pooled), dim=-1)
 
-    def _colours(self, rng: np.random.Generator) -> Tensor:
-        """Return a random level and slope over the mel bands for each clip, in dB."""
+    def _tilts(self, rng: np.random.Generator) -> Tensor:
+        """Return a spectral tilt for each clip: a random level and slope over bands, in dB."""
         count = self.recipe.run.batch_size
         slopes_db = rng.uniform(-_SLOPE_DB, _SLOPE_DB, (count, 1, 1, 1))
         levels_db = rng.uniform(*_LEVELS_DB, (count, 1, 1, 1))
         bands = np.linspace(-1, 1, self.recipe.front_end.n_mels)
         return torch.from_numpy((levels_db + slopes_db * bands).astype(np.float32))
 
-    def _stripes(self, rng: np.random.Generator) -> Tensor:
-        """Return a stripe of frames and one of mel bands to blank in each clip: start, end each."""
+    def _masks(self, rng: np.random.Generator) -> Tensor:
+        """Return the SpecAugment masks of each clip: start and end of frames, and of bands."""
         front_end = self.recipe.front_end
         frames = front_end.n_samples // front_end.hop_length + 1
         most = np.array([int(self.recipe.blank_time * frames), self.recipe.blank_bands])
@@ -205,8 +207,8 @@ class ClapTask(Task):
     def _encode(self, caption: str) -> Tensor:
         """Return the frozen encoder's vector (384) of a caption.
 
-        Alone, because the company in a batch changes the last digits, and a resumed run meets the
-        captions in other company.
+        Captions are encoded one by one: other captions in a batch change the last digits, and a
+        resumed run batches them differently.
         """
         tokens = self.text.tokenizer(caption, truncation=True, return_tensors="pt")
         output = self.text.model.text_model(  # type: ignore[operator]
@@ -222,12 +224,12 @@ class ClapTask(Task):
         positives = torch.tensor(same, dtype=logits.dtype, device=logits.device)
         P = positives / positives.sum(dim=1, keepdim=True)
         contrast = 0.5 * (F.cross_entropy(logits, P) + F.cross_entropy(logits.T, P))
-        return {"contrast": contrast, "gap": (1 - (A * T).sum(dim=1)).mean()}
+        return {"contrast": contrast, "alignment": (1 - (A * T).sum(dim=1)).mean()}
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Return the losses of held-out sounds with their first captions, as one batch."""
-        clips = [clip for clip in some(self.held_out) if clip.captions]
+        """Return the losses of the validation sounds with their first captions, as one batch."""
+        clips = [clip for clip in some(self.validation_clips) if clip.captions]
         if not clips:
             return {}
         examples = [
@@ -237,8 +239,8 @@ class ClapTask(Task):
         A = torch.cat([self._embed_clip(clip) for clip in clips])
         T = self._embed_sentences(torch.stack([self._sentence(e.caption) for e in examples]))
         losses = mean_losses([self._losses(A, T, examples)])
-        total = losses["contrast"] + self.recipe.alignment_weight * losses["gap"]
-        return {"valid_loss": total} | {f"valid_{name}": x for name, x in losses.items()}
+        total = losses["contrast"] + self.recipe.alignment_weight * losses["alignment"]
+        return {"validation_loss": total} | {f"validation_{name}": x for name, x in losses.items()}
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
@@ -248,13 +250,13 @@ class ClapTask(Task):
         from latentfoley.pictures import plot_matrix
 
         captioned = {label for clip in self.clips if clip.captions for label in clip.labels}
-        heard = {clip.labels[0] for clip in self.held_out if clip.labels}
-        labels = sorted(captioned & heard)
+        validated = {clip.labels[0] for clip in self.validation_clips if clip.labels}
+        labels = sorted(captioned & validated)
         if not labels:
             return
         said = [self.text.embed(self._captions_of(label)).mean(dim=0) for label in labels]
         T = F.normalize(torch.stack(said), dim=1)
-        cosines = {label: self._embed_held_out(label) @ T.T for label in labels}
+        cosines = {label: self._embed_label(label) @ T.T for label in labels}
         right = {
             label: float((cosines[label].argmax(dim=1) == k).float().mean())
             for k, label in enumerate(labels)
@@ -263,9 +265,9 @@ class ClapTask(Task):
         plot_matrix(folder / f"{step:07d}.png", table, labels, f"held out, after {step} steps")
         (folder / f"{step:07d}.json").write_text(json.dumps(right, indent=2) + "\n")
 
-    def _embed_held_out(self, label: str) -> Embedding:
-        """Return E of the first window of every held-out recording of a label."""
-        clips = [clip for clip in self.held_out if clip.labels[:1] == (label,)]
+    def _embed_label(self, label: str) -> Embedding:
+        """Return E of the first window of every validation recording of a label."""
+        clips = [clip for clip in self.validation_clips if clip.labels[:1] == (label,)]
         return torch.cat([self._embed_clip(clip) for clip in clips])
 
     def _embed_clip(self, clip: Clip) -> Embedding:
@@ -313,10 +315,10 @@ def _captioned(recipe: ClapRecipe) -> list[Clip]:
     return captioned
 
 
-def _blank(features: Tensor, stripes: Tensor) -> Tensor:
-    """Replace one stripe of time and one of mel bands by the clip's mean (SpecAugment)."""
+def _blank(features: Tensor, masks: Tensor) -> Tensor:
+    """Replace the masked frames and mel bands by the clip's mean (SpecAugment)."""
     features = features.clone()
-    for clip, ((start, end), (low, high)) in zip(features, stripes.tolist(), strict=True):
+    for clip, ((start, end), (low, high)) in zip(features, masks.tolist(), strict=True):
         mean = clip.mean()
         clip[:, start:end] = mean
         clip[:, :, low:high] = mean

@@ -4,7 +4,7 @@
 
 A clip's latent z_0 and its own embedding E^x come from a cache that the frozen VAE and CLAP audio
 tower have made (`latentfoley data encode`); for one sample in ten E^x is replaced by the embedding
-of the empty prompt, which classifier-free guidance needs. `batches.py` draws them, `origin.py`
+of the empty prompt, which classifier-free guidance needs. `batches.py` draws them, `base_model.py`
 finds the model that is trained on.
 """
 
@@ -32,11 +32,11 @@ from latentfoley.lora import adapt, adapters
 from latentfoley.notation import Latent
 from latentfoley.samplers import make_plan, sample
 from latentfoley.training import parallel
+from latentfoley.training.base_model import open_base_model
 from latentfoley.training.batches import Batch, Batches
-from latentfoley.training.by_level import HeldOut, by_third
-from latentfoley.training.descent import Descent, mean_losses
+from latentfoley.training.by_timestep import Validation, by_third
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
-from latentfoley.training.origin import open_origin
+from latentfoley.training.optimisation import Optimisation, mean_losses
 from latentfoley.training.task import Task
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
@@ -55,8 +55,8 @@ class DiffusionTask(Task):
     def __init__(self, recipe: DiffusionRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
-        self.descent = Descent(recipe.run, device)
-        self.parts = parts = open_origin(recipe)
+        self.optimisation = Optimisation(recipe.run, device)
+        self.parts = parts = open_base_model(recipe)
         self.schedule = Schedule(**parts.schedule.model_dump(exclude={"prediction"}))
         self.predicts_v = parts.schedule.prediction == "v_prediction"
         self.vae = parts.vae.fill(Vae).to(device)
@@ -83,8 +83,8 @@ class DiffusionTask(Task):
         scaling_factor = self.vae.config.scaling_factor
         cache = LatentCache(folder, "train", encoder=encoder)
         self.batches = Batches(self.recipe, cache, text, scaling_factor, self.schedule)
-        self.held_out = (
-            HeldOut(
+        self.validation = (
+            Validation(
                 LatentCache(folder, "valid"),
                 self.recipe.run.batch_size,
                 scaling_factor,
@@ -100,7 +100,7 @@ class DiffusionTask(Task):
         info = self.batches.cache.info
         return {
             "windows": info.n_windows - info.n_held_out,
-            "held_out": info.n_held_out,
+            "validation": info.n_held_out,
             "recordings": info.n_clips,
         }
 
@@ -115,19 +115,21 @@ class DiffusionTask(Task):
 
     def step(self, step: int) -> dict[str, float]:
         """One denoising step on a batch of latents; the average follows."""
-        parts = [Batch(*part) for part in self.descent.parts(*self.batches.draw(step))]
+        micro_batches = [
+            Batch(*rows) for rows in self.optimisation.micro_batches(*self.batches.draw(step))
+        ]
         losses: list[dict[str, Tensor]] = []
         of_clips: list[Tensor] = []
 
         def totals() -> Iterator[Tensor]:
-            for batch in parts:
+            for batch in micro_batches:
                 per_clip = self._loss(self.unet, batch)
                 of_clips.append(torch.stack([per_clip.detach(), batch.n], dim=1))
                 losses.append({"loss": (self._weights(batch.n) * per_clip).mean()})
                 yield losses[-1]["loss"]
 
-        norm = self.descent.take(totals(), self.optimizers["unet"])
-        self._follow(step)
+        norm = self.optimisation.step(totals(), self.optimizers["unet"])
+        self._update_average(step)
         per_clip, n = parallel.gather_rows(torch.cat(of_clips)).T
         means = mean_losses(losses) | {"gradient_norm": norm.item()}
         return means | by_third(per_clip, n, self.schedule.n_train_steps)
@@ -135,7 +137,7 @@ class DiffusionTask(Task):
     def _loss(self, unet: Unet, batch: Batch) -> Tensor:
         """Return the unweighted loss of each clip."""
         z_0, E, n, eps = batch
-        with self.descent.autocast(), _attention(z_0):
+        with self.optimisation.autocast(), _attention(z_0):
             target = velocity(z_0, eps, n, self.schedule) if self.predicts_v else None
             return diffusion_loss(unet, z_0, E, n, eps, self.schedule, target=target)
 
@@ -149,7 +151,7 @@ class DiffusionTask(Task):
         return snr.clamp(max=gamma) / (snr + 1 if self.predicts_v else snr)
 
     @torch.no_grad()
-    def _follow(self, step: int) -> None:
+    def _update_average(self, step: int) -> None:
         """Move the average towards the weights: decay rises as (1 + k)/(10 + k) to its value."""
         decay = min(self.recipe.ema_decay, (1 + step) / (10 + step))
         own = (self.modules[name].parameters() for name in ("ema", "unet"))
@@ -158,9 +160,9 @@ class DiffusionTask(Task):
 
     def validate(self) -> dict[str, float]:
         """Return the average's loss on held-out windows, by noise level; nothing without any."""
-        if self.held_out is None:
+        if self.validation is None:
             return {}
-        return self.held_out.losses(lambda batch: self._loss(self.ema, batch.to(self.device)))
+        return self.validation.losses(lambda batch: self._loss(self.ema, batch.to(self.device)))
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:

@@ -67,8 +67,8 @@ class DiffusionRecipe(Config):
     # captions, or the latter for a share of the clips. The authors' published trainer has 0.69.
     conditioning: Literal["audio", "text", "mixed"] = "audio"
     text_share: float | None = Field(default=None, gt=0, lt=1)
-    # Length of the random vector added to each sound's unit E, which stands for the gap between it
-    # and the embedding of a text about it; see docs/decisions/0007.
+    # Length of the random vector added to each sound's unit E, which stands for its distance to
+    # the embedding of a text about it; see docs/decisions/0007.
     embedding_noise: float = Field(default=0.0, ge=0)
     # Most that each sound's unit E is moved towards a word drawn from CLAP's vocabulary: in the few
     # directions in which texts differ from sounds; see docs/decisions/0022.
@@ -79,7 +79,7 @@ class DiffusionRecipe(Config):
     min_snr_gamma: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
-    def _require_one_origin(self) -> Self:
+    def _require_one_base_model(self) -> Self:
         if self.start is None:
             missing = [name for name in _NEW if getattr(self, name) is None]
             if missing:

@@ -38,7 +38,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class WaveformDiscriminator(nn.Module):
-    """HiFi-GAN's jury (Kong et al. 2020, §2.3): five period and three scale discriminators.
+    """HiFi-GAN's discriminators (Kong et al. 2020, §2.3): five of periods and three of scales.
 
     Args:
         channels: width of the first layers; the paper's sizes are 32 (period) and 128 (scale),
@@ -52,7 +52,7 @@ class WaveformDiscriminator(nn.Module):
 
     def forward(self, waveform: Waveform) -> list[Maps]:
         """Return the feature maps of each discriminator; the last map is its score."""
-        return [judge(waveform) for judge in (*self.periods, *self.scales)]
+        return [discriminator(waveform) for discriminator in (*self.periods, *self.scales)]
 
 
 class PeriodDiscriminator(nn.Module):
@@ -111,15 +111,15 @@ def hinge_loss(real: Tensor, made: Tensor) -> Float[Tensor, ""]:
 
 
 def least_squares_loss(real: list[Maps], made: list[Maps]) -> Float[Tensor, ""]:
-    """Return Σ E[(D(x) - 1)²] + E[D(x̂)²] over the jury (HiFi-GAN eq. 1)."""
+    """Return Σ E[(D(x) - 1)²] + E[D(x̂)²] over the discriminators (HiFi-GAN eq. 1)."""
     terms = [
         (r[-1] - 1).square().mean() + m[-1].square().mean() for r, m in zip(real, made, strict=True)
     ]
     return torch.stack(terms).sum()
 
 
-def fooling_loss(made: list[Maps]) -> Float[Tensor, ""]:
-    """Return Σ E[(D(x̂) - 1)²] over the jury (HiFi-GAN eq. 2)."""
+def adversarial_loss(made: list[Maps]) -> Float[Tensor, ""]:
+    """Return Σ E[(D(x̂) - 1)²] over the discriminators (HiFi-GAN eq. 2)."""
     return torch.stack([(m[-1] - 1).square().mean() for m in made]).sum()
 
 

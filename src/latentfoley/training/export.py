@@ -12,9 +12,9 @@ from latentfoley.checkpoints.parts import Parts, write_folder
 from latentfoley.checkpoints.tensors import Stored, as_half
 from latentfoley.errors import RecipeError, nearest_files
 from latentfoley.files import aside
+from latentfoley.training.base_model import open_base_model
 from latentfoley.training.diffusion import RECIPE
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
-from latentfoley.training.origin import open_origin
 
 C = TypeVar("C")
 
@@ -33,7 +33,7 @@ def export_model(run: Path, out: Path, *, half: bool = False) -> int:
     """
     made = _finished(run)
     recipe = DiffusionRecipe.parse(read_json(made / RECIPE), where=str(made / RECIPE))
-    parts = open_origin(recipe)
+    parts = open_base_model(recipe)
     if recipe.lora is None:
         unet = layout.open_unet(made / "unet")
     else:

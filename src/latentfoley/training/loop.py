@@ -1,4 +1,4 @@
-"""The one training loop: what is trained is a `Task`, the loop gives it steps and keeps its state.
+"""The training loop: a `Task` computes the steps, the loop counts them and keeps the state.
 
 Every step's randomness comes from (seed, step), so a run that was stopped and resumed makes the
 losses it would have made. SIGTERM and SIGINT save and stop at the next step's end, on every process
@@ -14,8 +14,8 @@ from functools import partial
 from latentfoley.errors import TrainingError
 from latentfoley.progress import Progress
 from latentfoley.training import parallel
-from latentfoley.training.descent import not_finite
 from latentfoley.training.networks import prepare
+from latentfoley.training.optimisation import not_finite
 from latentfoley.training.recipe import RunRecipe
 from latentfoley.training.session import Session
 from latentfoley.training.task import Task
@@ -48,16 +48,16 @@ def train(
     with _explained(recipe), _opened(session), _stop_requested() as stopped:
         for step in range(session.first_step, recipe.steps):
             rate = _set_learning_rates(task, recipe, step)
-            heard = task.step(step) | {"stopping": float(stopped())}
-            losses = parallel.mean_of(heard) | {"learning_rate": rate}
+            values = task.step(step) | {"stopping": float(stopped())}
+            losses = parallel.all_reduce_mean(values) | {"learning_rate": rate}
             stopping = losses.pop("stopping") > 0
             _require_finite(losses, step, recipe)
             progress(step + 1, recipe.steps)
             if stopping or session.is_due(step + 1):
-                parallel.on_first(partial(session.after, step + 1, losses, stopping=stopping))
+                parallel.on_rank_zero(partial(session.after, step + 1, losses, stopping=stopping))
             if stopping:
                 return False
-        parallel.on_first(session.finish)
+        parallel.on_rank_zero(session.finish)
     return True
 
 
@@ -100,7 +100,7 @@ def _explained(recipe: RunRecipe) -> Iterator[None]:
 @contextlib.contextmanager
 def _opened(session: Session) -> Iterator[None]:
     try:
-        parallel.on_first(session.open)
+        parallel.on_rank_zero(session.open)
         yield
     finally:
         session.close()

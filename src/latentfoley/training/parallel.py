@@ -2,8 +2,8 @@
 
 `torchrun` starts the processes and tells each of the others in its environment; without it there is
 one process, and everything here is free. Every process draws the same global batch and takes its
-own rows, gradients are averaged (`descent.py`), so that n processes make the steps that one would.
-The first process alone writes; what fails there fails everywhere, and nobody waits for the dead.
+own rows, and gradients are averaged (`optimisation.py`), so that n processes make the steps that
+one would. Only rank 0 writes; an error there ends all processes.
 
 A contrast compares every pair of clips of a batch, and BatchNorm takes its statistics over all of
 them. There each process computes the loss of the whole batch from the rows of all, so a row's
@@ -30,7 +30,7 @@ _BUCKET = 2**24  # gradients averaged at a time: bounds the memory of the copies
 
 
 @contextlib.contextmanager
-def joined(device: torch.device) -> Iterator[torch.device]:
+def init_process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the processes of this run, if torchrun started several; yield this one's device.
 
     Raises:
@@ -70,11 +70,11 @@ def n_processes() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def on_first(work: Callable[[], T]) -> T | None:
-    """Do `work` on the first process while the others wait; return None on those.
+def on_rank_zero(work: Callable[[], T]) -> T | None:
+    """Do `work` on rank 0 while the others wait; return None on those.
 
     Raises:
-        TrainingError: on the others, if the work failed on the first.
+        TrainingError: on the others, if the work failed on rank 0.
     """
     if n_processes() == 1:
         return work()
@@ -84,18 +84,18 @@ def on_first(work: Callable[[], T]) -> T | None:
             result = work()
         except Exception as error:
             failure = error
-    if mean_of({"failed": float(failure is not None)})["failed"]:
+    if all_reduce_mean({"failed": float(failure is not None)})["failed"]:
         raise failure or TrainingError("the first process stopped; its message says why")
     return result
 
 
-def first_alone(build: Callable[[], T]) -> T:
-    """Call `build` on the first process and then on the others, which read what it wrote."""
-    built = on_first(build)
+def rank_zero_first(build: Callable[[], T]) -> T:
+    """Call `build` on rank 0 and then on the others, which read what it wrote."""
+    built = on_rank_zero(build)
     return build() if built is None else built
 
 
-def mean_of(values: Mapping[str, float]) -> dict[str, float]:
+def all_reduce_mean(values: Mapping[str, float]) -> dict[str, float]:
     """Return the means over the processes; all give the same names."""
     if n_processes() == 1:
         return dict(values)
@@ -107,7 +107,7 @@ def mean_of(values: Mapping[str, float]) -> dict[str, float]:
 def mean_over_processes(tensor: Tensor) -> Tensor:
     """Return the mean of a tensor over the processes, in place."""
     if n_processes() > 1:
-        together(dist.all_reduce, tensor)
+        collective(dist.all_reduce, tensor)
         tensor /= n_processes()
     return tensor
 
@@ -117,7 +117,7 @@ def gather_rows(tensor: Tensor) -> Tensor:
     if n_processes() == 1:
         return tensor
     parts = [torch.empty_like(tensor) for _ in range(n_processes())]
-    together(dist.all_gather, parts, tensor.contiguous())
+    collective(dist.all_gather, parts, tensor.contiguous())
     return torch.cat(parts)
 
 
@@ -149,22 +149,22 @@ def require_same(name: str, value: int) -> None:
     Raises:
         TrainingError: they do not.
     """
-    mean = mean_of({name: value})[name]
-    if mean_of({name: abs(value - mean)})[name]:
+    mean = all_reduce_mean({name: value})[name]
+    if all_reduce_mean({name: abs(value - mean)})[name]:
         raise TrainingError(
             f"the processes do not agree on {name} (here {value}): the run's folder must be on a "
             "disk that all of them share"
         )
 
 
-def together(collective: Callable[..., Any], *tensors: Any) -> None:
-    """Call a collective operation of torch.
+def collective(operation: Callable[..., Any], *tensors: Any) -> None:
+    """Call a collective operation of torch.distributed.
 
     Raises:
         TrainingError: another process has died in the meantime.
     """
     try:
-        collective(*tensors)
+        operation(*tensors)
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         raise TrainingError(
@@ -187,7 +187,7 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def _reduce(tensor: Tensor) -> Tensor:
         tensor = tensor.clone()
-        together(dist.all_reduce, tensor)
+        collective(dist.all_reduce, tensor)
         return tensor
 
 
@@ -221,12 +221,12 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         mean = sum_with_gradients(x.sum(dim=(0, 2, 3))) / count
         centred = x - mean[:, None, None]
         variance = sum_with_gradients(centred.square().sum(dim=(0, 2, 3))) / count
-        self._follow(mean.detach(), variance.detach() * count / (count - 1))
+        self._update_averages(mean.detach(), variance.detach() * count / (count - 1))
         scaled = centred * (self.weight / (variance + self.eps).sqrt())[:, None, None]
         return scaled + self.bias[:, None, None]
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_averages(self, mean: Tensor, variance: Tensor) -> None:
         """Move the running averages, which are used outside training."""
         for name, value in (("running_mean", mean), ("running_var", variance)):
             self.get_buffer(name).lerp_(value, self.momentum or 0.0)

@@ -23,16 +23,18 @@ class DataRecipe(Config):
         return load_clips(self.manifest, self.folder, split, sample_rate)
 
 
-def recordings_size(train: list[Clip], held_out: list[Clip], sample_rate: int) -> dict[str, float]:
+def recordings_size(
+    train: list[Clip], validation: list[Clip], sample_rate: int
+) -> dict[str, float]:
     """Return how many recordings there are of each split, and their seconds."""
     seconds = [
-        sum(len(clip.waveform) for clip in clips) / sample_rate for clips in (train, held_out)
+        sum(len(clip.waveform) for clip in clips) / sample_rate for clips in (train, validation)
     ]
     return {
         "recordings": len(train),
         "duration_s": round(seconds[0], 1),
-        "held_out": len(held_out),
-        "held_out_duration_s": round(seconds[1], 1),
+        "validation": len(validation),
+        "validation_duration_s": round(seconds[1], 1),
     }
 
 
@@ -42,13 +44,13 @@ def some(clips: list[Clip], most: int = 64) -> list[Clip]:
 
 
 class RunRecipe(Config):
-    """How long, how fast, how often to save and to look. Times are in steps."""
+    """How long, how fast, how often to save and to validate. Times are in steps."""
 
     folder: Path
     steps: int = Field(ge=1)
-    # Clips in a step, over all processes and parts.
+    # Clips in a step, over all processes and micro-batches.
     batch_size: int = Field(ge=1)
-    # Parts of the batch that go through the network one after the other: less memory, same result.
+    # Micro-batches of a process, one after the other: less memory, same result.
     accumulate: int = Field(default=1, ge=1)
     learning_rate: float = Field(gt=0)
     # The rate rises linearly over the warm-up and falls along a half cosine to `final_rate` of it.

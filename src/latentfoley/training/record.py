@@ -93,7 +93,7 @@ def _count_parameters(task: Task) -> int:
     return sum(
         parameter.numel()
         for name, optimizer in task.optimizers.items()
-        if name != "judge"
+        if name != "discriminator"
         for group in optimizer.param_groups
         for parameter in group["params"]
     )

@@ -51,10 +51,10 @@ class Session:
 
     def after(self, done: int, losses: dict[str, float], *, stopping: bool) -> None:
         """Do what is due once `done` steps are made; the last had `losses`."""
-        held_out = self.task.validate() if self._due(done, self.run.validate_every) else {}
-        if held_out or (done - 1) % self.run.log_every == 0:
-            self.log.scalars(done - 1, losses | held_out)
-        improved = bool(held_out) and self._improves(Best(done, held_out[DECIDES]))
+        validation = self.task.validate() if self._due(done, self.run.validate_every) else {}
+        if validation or (done - 1) % self.run.log_every == 0:
+            self.log.scalars(done - 1, losses | validation)
+        improved = bool(validation) and self._improves(Best(done, validation[DECIDES]))
         if improved or stopping or self._due(done, self.run.checkpoint_every):
             self._save(done)
         if self._due(done, self.run.preview_every):
@@ -94,7 +94,7 @@ def state_of(task: Task, step: int) -> State:
         "step": step,
         "modules": {name: module.state_dict() for name, module in task.modules.items()},
         "optimizers": {name: opt.state_dict() for name, opt in task.optimizers.items()},
-        "scaler": task.descent.scaler.state_dict(),
+        "scaler": task.optimisation.scaler.state_dict(),
     }
 
 
@@ -110,7 +110,7 @@ def restore(task: Task, state: State) -> tuple[int, Best | None]:
         for name, optimizer in task.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         if state.get("scaler"):  # empty unless it was a run in fp16
-            task.descent.scaler.load_state_dict(state["scaler"])
+            task.optimisation.scaler.load_state_dict(state["scaler"])
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise TrainingError(

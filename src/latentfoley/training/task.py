@@ -7,10 +7,10 @@ from typing import ClassVar, Protocol
 import torch
 from torch import nn
 
-from latentfoley.training.descent import Descent
+from latentfoley.training.optimisation import Optimisation
 from latentfoley.training.recipe import RunRecipe
 
-DECIDES = "valid_loss"  # which checkpoint is the best
+DECIDES = "validation_loss"  # which checkpoint is the best
 
 
 class TaskRecipe(Protocol):
@@ -32,7 +32,7 @@ class Task(ABC):
     Attributes:
         kind: its name on the command line.
         modules: everything a checkpoint must hold, by name.
-        descent: how it takes its steps; built with the task.
+        optimisation: how it takes its steps; built with the task.
         optimizers: whose learning rates the loop sets before every step.
         data_size: how much there is to learn from, by what is counted.
     """
@@ -40,7 +40,7 @@ class Task(ABC):
     kind: ClassVar[str]
     recipe: TaskRecipe
     device: torch.device
-    descent: Descent
+    optimisation: Optimisation
     modules: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
 
@@ -61,10 +61,10 @@ class Task(ABC):
         """
 
     def validate(self) -> dict[str, float]:
-        """Return losses on held-out recordings by name, each `valid_…`; none where there are none.
+        """Return losses on the validation clips by name, each `validation_…`; none without any.
 
-        The weights with the least `valid_loss` are kept as the best. Draws at random, if at all,
-        the same every time, and may not touch the global stream.
+        The weights with the least `validation_loss` are kept as the best. Whatever is random here
+        is the same every time, and leaves the global generator alone.
         """
         return {}
 

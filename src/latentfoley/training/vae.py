@@ -23,8 +23,8 @@ from latentfoley.mel import log_mel
 from latentfoley.notation import LogMel
 from latentfoley.training import parallel
 from latentfoley.training.checkpoint import start_from
-from latentfoley.training.descent import Descent, Part, mean_losses, remembered
 from latentfoley.training.discriminators import PatchDiscriminator, hinge_loss
+from latentfoley.training.optimisation import MicroBatch, Optimisation, cached, mean_losses
 from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size, some
 from latentfoley.training.task import Task
 from latentfoley.vae import Vae, kl_divergence
@@ -48,8 +48,8 @@ class VaeRecipe(Config):
     start: Path | None = None
 
 
-class Look(NamedTuple):
-    """What the network makes of a part of the batch, and how far off it is."""
+class ForwardPass(NamedTuple):
+    """The reconstruction of a micro-batch, and its losses."""
 
     made: LogMel
     losses: dict[str, Tensor]
@@ -65,15 +65,15 @@ class VaeTask(Task):
     def __init__(self, recipe: VaeRecipe, device: torch.device) -> None:
         torch.manual_seed(recipe.run.seed)
         self.recipe, self.device = recipe, device
-        self.descent = Descent(recipe.run, device)
+        self.optimisation = Optimisation(recipe.run, device)
         self.clips = recipe.data.clips("train", recipe.mel.sample_rate)
-        self.held_out = recipe.data.clips("valid", recipe.mel.sample_rate)
+        self.validation_clips = recipe.data.clips("valid", recipe.mel.sample_rate)
         self.vae = Vae(recipe.model)
         if recipe.start is not None:
             start_from(self.vae, read_vae(recipe.start / "vae"), recipe.start / "vae")
         self.vae.to(device)
-        self.judge = PatchDiscriminator(recipe.discriminator_channels).to(device)
-        self.modules: dict[str, nn.Module] = {"vae": self.vae, "judge": self.judge}
+        self.discriminator = PatchDiscriminator(recipe.discriminator_channels).to(device)
+        self.modules: dict[str, nn.Module] = {"vae": self.vae, "discriminator": self.discriminator}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             name: torch.optim.AdamW(module.parameters(), betas=(0.5, 0.9), weight_decay=0.0)
             for name, module in self.modules.items()
@@ -82,34 +82,38 @@ class VaeTask(Task):
     @property
     def data_size(self) -> dict[str, float]:
         """Recordings and their seconds; see `recordings_size`."""
-        return recordings_size(self.clips, self.held_out, self.recipe.mel.sample_rate)
+        return recordings_size(self.clips, self.validation_clips, self.recipe.mel.sample_rate)
 
     def step(self, step: int) -> dict[str, float]:
         """One generator step and, once the adversary has started, one discriminator step."""
-        parts = self._parts(step)
+        micro_batches = self._micro_batches(step)
         adversarial = step >= self.recipe.adversarial_start
-        look = remembered(partial(self._look, adversarial=adversarial), parts)
+        forward = cached(partial(self._forward, adversarial=adversarial), micro_batches)
         weight = (
-            self._adaptive_weight([self._last_gradients(look(part)) for part in parts])
+            self._adaptive_weight(
+                [self._last_gradients(forward(micro_batch)) for micro_batch in micro_batches]
+            )
             if adversarial
             else None
         )
-        looks: list[Look] = []
+        passes: list[ForwardPass] = []
 
         def totals() -> Iterator[Tensor]:
-            for part in parts:
-                made, losses = look(part)
-                looks.append(Look(made.detach(), losses))
+            for micro_batch in micro_batches:
+                made, losses = forward(micro_batch)
+                passes.append(ForwardPass(made.detach(), losses))
                 total = losses["l1"] + self.recipe.kl_weight * losses["kl"]
-                yield total if weight is None else total + weight * losses["fooling"]
+                yield total if weight is None else total + weight * losses["adversarial"]
 
-        norm = self.descent.take(totals(), self.optimizers["vae"])
-        means = mean_losses([losses for _, losses in looks]) | {"gradient_norm": norm.item()}
+        norm = self.optimisation.step(totals(), self.optimizers["vae"])
+        means = mean_losses([losses for _, losses in passes]) | {"gradient_norm": norm.item()}
         if adversarial:
-            means["judge"] = self._judge_step([X for X, _ in parts], [made for made, _ in looks])
+            means["discriminator"] = self._discriminator_step(
+                [X for X, _ in micro_batches], [made for made, _ in passes]
+            )
         return means
 
-    def _parts(self, step: int) -> list[Part]:
+    def _micro_batches(self, step: int) -> list[MicroBatch]:
         """Return log-mels, and the noise that samples their latents."""
         run, mel = self.recipe.run, self.recipe.mel
         rng = generator(run.seed, step)
@@ -118,54 +122,59 @@ class VaeTask(Task):
         r, channels = self.recipe.model.compression, self.recipe.model.latent_channels
         shape = (run.batch_size, channels, self.recipe.crop_frames // r, mel.n_mels // r)
         noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
-        return [(log_mel(rows, mel), eps) for rows, eps in self.descent.parts(waveforms, noise)]
+        return [
+            (log_mel(rows, mel), eps)
+            for rows, eps in self.optimisation.micro_batches(waveforms, noise)
+        ]
 
-    def _look(self, part: Part, *, adversarial: bool) -> Look:
-        X, noise = part
-        with self.descent.autocast():
+    def _forward(self, micro_batch: MicroBatch, *, adversarial: bool) -> ForwardPass:
+        X, noise = micro_batch
+        with self.optimisation.autocast():
             mean, logvar = self.vae.posterior(X)
             z = mean + torch.exp(logvar / 2) * noise
             made = self.vae.decoder(self.vae.post_quant_conv(z))
         l1 = (X - made.float()).abs().mean()
         kl = kl_divergence(mean.float(), logvar.float()).mean()
-        fooling = {"fooling": self._fooling_loss(made)} if adversarial else {}
-        return Look(made, {"l1": l1, "kl": kl} | fooling)
+        more = {"adversarial": self._adversarial_loss(made)} if adversarial else {}
+        return ForwardPass(made, {"l1": l1, "kl": kl} | more)
 
-    def _fooling_loss(self, made: LogMel) -> Tensor:
-        with self.descent.autocast():
-            loss: Tensor = -self.judge(made).float().mean()
+    def _adversarial_loss(self, made: LogMel) -> Tensor:
+        with self.optimisation.autocast():
+            loss: Tensor = -self.discriminator(made).float().mean()
         return loss
 
     def _adaptive_weight(self, gradients: list[Tensor]) -> Tensor:
-        """λ_adv · ‖∇ L1‖ / ‖∇ fooling‖ at the decoder's last layer, at most 10⁴.
+        """λ_adv · ‖∇ L1‖ / ‖∇ adversarial‖ at the decoder's last layer, at most 10⁴.
 
-        Of the whole batch: the parts' gradients are averaged, here and over processes, before the
-        norms are taken.
+        The norms are those of the whole batch: gradients are first averaged over micro-batches and
+        processes.
         """
         both = parallel.mean_over_processes(torch.stack(gradients).mean(dim=0))
-        of_l1, of_fooling = both.flatten(1).norm(dim=1)
-        ratio: Tensor = of_l1 / (of_fooling + 1e-4)
+        of_l1, of_adversarial = both.flatten(1).norm(dim=1)
+        ratio: Tensor = of_l1 / (of_adversarial + 1e-4)
         return self.recipe.adversarial_weight * ratio.clamp(0, 1e4)
 
-    def _last_gradients(self, look: Look) -> Tensor:
-        """Return the gradients of L1 and of fooling at the decoder's last layer, stacked."""
-        last, scaler = self.vae.decoder.conv_out.weight, self.descent.scaler
-        scaled = [scaler.scale(look.losses[name]) for name in ("l1", "fooling")]
+    def _last_gradients(self, forward: ForwardPass) -> Tensor:
+        """Return the gradients of L1 and of the adversarial loss at the decoder's last layer."""
+        last, scaler = self.vae.decoder.conv_out.weight, self.optimisation.scaler
+        scaled = [scaler.scale(forward.losses[name]) for name in ("l1", "adversarial")]
         gradients = [torch.autograd.grad(x, last, retain_graph=True)[0] for x in scaled]
         return torch.stack(gradients) / scaler.get_scale()
 
-    def _judge_step(self, real: list[LogMel], made: list[LogMel]) -> float:
+    def _discriminator_step(self, real: list[LogMel], made: list[LogMel]) -> float:
         losses: list[dict[str, Tensor]] = []
 
         def totals() -> Iterator[Tensor]:
             for x, x_made in zip(real, made, strict=True):
-                with self.descent.autocast():
-                    loss = hinge_loss(self.judge(x).float(), self.judge(x_made).float())
-                losses.append({"judge": loss})
+                with self.optimisation.autocast():
+                    loss = hinge_loss(
+                        self.discriminator(x).float(), self.discriminator(x_made).float()
+                    )
+                losses.append({"discriminator": loss})
                 yield loss
 
-        self.descent.take(totals(), self.optimizers["judge"])
-        return mean_losses(losses)["judge"]
+        self.optimisation.step(totals(), self.optimizers["discriminator"])
+        return mean_losses(losses)["discriminator"]
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -173,14 +182,18 @@ class VaeTask(Task):
         rng = generator(self.recipe.run.seed, 0)
         n_samples = self.recipe.crop_frames * self.recipe.mel.hop_length
         of_clips = []
-        for clip in some(self.held_out):
+        for clip in some(self.validation_clips):
             waveform = torch.from_numpy(crop(clip.waveform, n_samples, rng))[None]
             X = log_mel(waveform.to(self.device), self.recipe.mel)
             no_noise = torch.zeros((), device=self.device)
-            of_clips.append(self._look((X, no_noise), adversarial=False).losses)
+            of_clips.append(self._forward((X, no_noise), adversarial=False).losses)
         means = mean_losses(of_clips)
         total = means["l1"] + self.recipe.kl_weight * means["kl"]
-        return {"valid_loss": total, "valid_l1": means["l1"], "valid_kl": means["kl"]}
+        return {
+            "validation_loss": total,
+            "validation_l1": means["l1"],
+            "validation_kl": means["kl"],
+        }
 
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
@@ -189,7 +202,7 @@ class VaeTask(Task):
 
         rng = generator(self.recipe.run.seed, 0)
         n_samples = 512 * self.recipe.mel.hop_length
-        shown = some(self.held_out, 4)
+        shown = some(self.validation_clips, 4)
         real = np.stack([crop(clip.waveform, n_samples, rng) for clip in shown])
         X = log_mel(torch.from_numpy(real).to(self.device), self.recipe.mel)
         made = self.vae.decode(self.vae.encode(X))

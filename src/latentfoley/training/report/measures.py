@@ -32,8 +32,8 @@ from latentfoley.evaluation.metrics.diversity import cosine_distances, nearest_t
 from latentfoley.evaluation.metrics.loudness import Levels, measure
 from latentfoley.mel import log_mel
 from latentfoley.notation import Embedding
+from latentfoley.training.base_model import open_base_model
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
-from latentfoley.training.origin import open_origin
 from latentfoley.training.recipe import DataRecipe, some
 from latentfoley.training.report.findings import UnmeasuredError
 from latentfoley.training.report.run import Run
@@ -181,7 +181,7 @@ class _Denoiser(NamedTuple):
 
 def _open_denoiser(run: Run) -> _Denoiser:
     recipe = DiffusionRecipe.parse(run.recipe, where="the recipe in run.json")
-    parts = open_origin(recipe)
+    parts = open_base_model(recipe)
     tokenizer = read_tokenizer(parts.find_tokenizer())
     clap = _Clap(audio_tower(parts), TextTower(parts.text.fill(text_network), tokenizer))
     return _Denoiser(clap, parts.about.mel, recipe.data.latents)

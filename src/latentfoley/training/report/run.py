@@ -15,7 +15,7 @@ from latentfoley.training import log, record
 
 # The loss that is diagnosed for each kind of run.
 MAIN_LOSS = {"diffusion": "loss", "vae": "l1", "vocoder": "mel", "clap": "contrast"}
-VALIDATION = "valid_"  # begins the names of losses on recordings that are not trained on
+VALIDATION = "validation_"  # begins the names of losses on recordings that are not trained on
 
 _NOT_LOSSES = ("step", "elapsed_s", "learning_rate", "gradient_norm", "steps_per_second")
 _PREVIEW = re.compile(r"(?P<step>\d{7,})(?:-(?P<row>[a-z]+)-(?P<k>\d+))?\.(?P<kind>png|wav|json)")

@@ -1,7 +1,7 @@
-"""How one step down a loss is taken: in parts, in a precision, clipped, by all processes together.
+"""One optimisation step: by micro-batches, in a precision, clipped, the same on all processes.
 
-A global batch of B clips is cut into P·M equal parts for P processes and `accumulate` = M. A loss
-is a mean over clips, so the mean of the parts' gradients is the gradient of the whole.
+A global batch of B clips is cut into P·M equal micro-batches for P processes and `accumulate` = M.
+A loss is a mean over clips, so the mean of the micro-batches' gradients is that of the whole.
 """
 
 import warnings
@@ -16,25 +16,26 @@ from latentfoley.errors import RecipeError, TrainingError, TrainingWarning
 from latentfoley.training import parallel
 from latentfoley.training.recipe import RunRecipe
 
-Part = tuple[Tensor, ...]
+MicroBatch = tuple[Tensor, ...]
 R = TypeVar("R")
 
 
-class Descent:
+class Optimisation:
     """Takes the steps of one run on one device.
 
     Raises:
-        RecipeError: the batch does not divide into equal parts.
+        RecipeError: the batch does not divide into equal micro-batches.
     """
 
     def __init__(self, run: RunRecipe, device: torch.device) -> None:
         self.run, self.device = run, device
         self.precision = _choose_precision(run, device)
-        self.n_parts = run.accumulate * parallel.n_processes()
-        if run.batch_size % self.n_parts:
+        self.n_micro_batches = run.accumulate * parallel.n_processes()
+        if run.batch_size % self.n_micro_batches:
             raise RecipeError(
-                f"run.batch_size {run.batch_size} does not divide into {self.n_parts} equal parts, "
-                f"{run.accumulate} (run.accumulate) for each of {parallel.n_processes()} processes"
+                f"run.batch_size {run.batch_size} does not divide into {self.n_micro_batches} "
+                f"equal micro-batches, {run.accumulate} (run.accumulate) for each of "
+                f"{parallel.n_processes()} processes"
             )
         # fp16 has no numbers below 6e-8: the loss is scaled up so that small gradients survive.
         self.scaler = torch.amp.GradScaler(device.type, enabled=run.precision == "fp16")
@@ -45,19 +46,19 @@ class Descent:
         dtype = DTYPES[self.precision] if half else None
         return torch.autocast(self.device.type, dtype, enabled=half)
 
-    def parts(self, *batch: Tensor) -> list[Part]:
-        """Return this process's rows of a global batch, part by part, on the device."""
+    def micro_batches(self, *batch: Tensor) -> list[MicroBatch]:
+        """Return the rows of a global batch that are this process's, on its device."""
         first = parallel.rank() * self.run.accumulate
         return [
-            tuple(rows[k :: self.n_parts].to(self.device) for rows in batch)
+            tuple(rows[k :: self.n_micro_batches].to(self.device) for rows in batch)
             for k in range(first, first + self.run.accumulate)
         ]
 
-    def take(self, losses: Iterable[Tensor], optimizer: torch.optim.Optimizer) -> Tensor:
-        """Take one step down the mean of the parts' losses; return the norm of its gradient.
+    def step(self, losses: Iterable[Tensor], optimizer: torch.optim.Optimizer) -> Tensor:
+        """Take one step down the mean loss of the micro-batches; return the norm of its gradient.
 
-        `losses` is best a generator: each part's graph is then gone before the next is built. The
-        norm is the one before clipping to `gradient_clip`.
+        `losses` should be a generator: it frees the graph of each micro-batch before it builds
+        the next. The norm is the one before clipping to `gradient_clip`.
 
         Raises:
             TrainingError: the gradient is not finite; the weights are as before.
@@ -94,26 +95,31 @@ def _choose_precision(run: RunRecipe, device: torch.device) -> Dtype:
 
 
 def not_finite(what: str, value: float, run: RunRecipe) -> str:
-    """Return what is said of a run that diverged."""
+    """Return the message about a run that diverged."""
     return (
         f"{what} became {value}; the last checkpoint in {run.folder} is good. "
         f"Lower learning_rate (now {run.learning_rate}) and run again to go on."
     )
 
 
-def remembered(forward: Callable[[Part], R], parts: Sequence[Part]) -> Callable[[Part], R]:
-    """Return `forward`, run once where there is one part, and anew at every call for several.
+def cached(
+    forward: Callable[[MicroBatch], R], micro_batches: Sequence[MicroBatch]
+) -> Callable[[MicroBatch], R]:
+    """Return `forward` with a cache for one micro-batch, and without one for several.
 
-    For steps that look twice at what a network made: the graphs of all parts together would take
-    the memory that parts are there to save.
+    Some steps need an output twice. The graphs of several micro-batches would take the memory that
+    micro-batches save, so theirs are computed twice.
     """
-    if len(parts) > 1:
+    if len(micro_batches) > 1:
         return forward
-    only = forward(parts[0])
-    return lambda part: only
+    only = forward(micro_batches[0])
+    return lambda micro_batch: only
 
 
-def mean_losses(of_parts: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
-    """Return the means over this process's parts; all have the same names."""
-    means = [torch.stack([part[name].detach() for part in of_parts]).mean() for name in of_parts[0]]
-    return {name: mean.item() for name, mean in zip(of_parts[0], means, strict=True)}
+def mean_losses(of_micro_batches: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+    """Return the mean losses of this process's micro-batches; all have the same names."""
+    means = [
+        torch.stack([micro_batch[name].detach() for micro_batch in of_micro_batches]).mean()
+        for name in of_micro_batches[0]
+    ]
+    return {name: mean.item() for name, mean in zip(of_micro_batches[0], means, strict=True)}

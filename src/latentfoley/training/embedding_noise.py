@@ -1,4 +1,4 @@
-"""What a sound's E is moved by in training, so that a text is answered that lies beside it.
+"""Noise on a sound's E in training, so that the denoiser also answers texts that lie near it.
 
 The denoiser is shown embeddings of sounds and asked with those of texts, which CLAP puts near, but
 not on, the sounds they mean. Both functions return unit vectors near E; neither reads a caption.

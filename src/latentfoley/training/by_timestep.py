@@ -1,7 +1,7 @@
-"""How well a denoiser does at each noise level, on what it was not trained on.
+"""The loss of a denoiser by timestep, on windows that it was not trained on.
 
-The loss of a training batch says little: it is mostly a matter of which n were drawn. Here windows,
-noise and levels are the same every time, so that two figures differ by the weights alone.
+The loss of a training batch mostly depends on the n that were drawn. Here windows, noise and
+timesteps are the same every time, so that two values differ by the weights alone.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from latentfoley.data.recordings import generator
 from latentfoley.diffusion import Schedule
 from latentfoley.training.batches import Batch
 
-N_LEVELS = 10
+N_TIMESTEPS = 10
 _MOST_WINDOWS = 64
 _NOISE_STREAM = 2400  # any number that no step of training has
 
 
-class HeldOut:
+class Validation:
     """Windows that are not trained on, with noise that stays the same."""
 
     def __init__(
@@ -29,23 +29,27 @@ class HeldOut:
         count = min(_MOST_WINDOWS, len(cache))
         self.cache, self.scaling_factor, self.batch_size = cache, scaling_factor, batch_size
         self.items = np.linspace(0, len(cache) - 1, count).round().astype(int).tolist()
-        # The middles of ten equal stretches of 0 … N - 1.
+        # The middles of ten equal parts of 0 … N - 1.
         n_train_steps = schedule.n_train_steps
-        self.levels = [(2 * k + 1) * n_train_steps // (2 * N_LEVELS) for k in range(N_LEVELS)]
+        self.timesteps = [
+            (2 * k + 1) * n_train_steps // (2 * N_TIMESTEPS) for k in range(N_TIMESTEPS)
+        ]
 
     @torch.no_grad()
     def losses(self, loss: Callable[[Batch], Tensor]) -> dict[str, float]:
-        """Return the mean loss at each level, and the mean of those as `valid_loss`.
+        """Return the mean loss at each timestep, and the mean of those as `validation_loss`.
 
         Args:
             loss: the unweighted loss of each clip of a batch.
         """
-        at_level = {
-            f"valid_loss_n{n:03d}": torch.cat([loss(batch) for batch in self._batches(n)]).mean()
-            for n in self.levels
+        at_timestep = {
+            f"validation_loss_n{n:03d}": torch.cat(
+                [loss(batch) for batch in self._batches(n)]
+            ).mean()
+            for n in self.timesteps
         }
-        values = {name: value.item() for name, value in at_level.items()}
-        return {"valid_loss": sum(values.values()) / len(values)} | values
+        values = {name: value.item() for name, value in at_timestep.items()}
+        return {"validation_loss": sum(values.values()) / len(values)} | values
 
     def _batches(self, n: int) -> list[Batch]:
         rng = generator(_NOISE_STREAM, n)

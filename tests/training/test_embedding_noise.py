@@ -7,7 +7,7 @@ import torch.nn.functional as F
 import latentfoley
 from latentfoley.clap import TextTower
 from latentfoley.data.recordings import generator
-from latentfoley.training.gap import perturb, towards_words, word_directions
+from latentfoley.training.embedding_noise import perturb, towards_words, word_directions
 from weights import normal
 
 

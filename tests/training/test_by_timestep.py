@@ -4,7 +4,7 @@ import torch
 
 from latentfoley.data.latents import LatentCache
 from latentfoley.diffusion import Schedule
-from latentfoley.training.by_level import HeldOut, by_third
+from latentfoley.training.by_timestep import Validation, by_third
 
 
 def test_thirds_make_up_the_batch():
@@ -20,14 +20,14 @@ def test_a_third_without_clips_is_left_out():
 
 def test_every_window_meets_every_level_once(latents):
     cache = LatentCache(latents, "train")
-    held_out = HeldOut(cache, 4, 0.9, Schedule())
+    validation = Validation(cache, 4, 0.9, Schedule())
     met = []
-    losses = held_out.losses(lambda batch: [met.append(batch), batch.n.float()][1])
-    assert len(losses) == 11 and losses["valid_loss"] == 500
-    assert losses["valid_loss_n050"] == 50 and losses["valid_loss_n950"] == 950
+    losses = validation.losses(lambda batch: [met.append(batch), batch.n.float()][1])
+    assert len(losses) == 11 and losses["validation_loss"] == 500
+    assert losses["validation_loss_n050"] == 50 and losses["validation_loss_n950"] == 950
     assert sum(len(batch.n) for batch in met) == 10 * min(64, len(cache))
     mean = torch.cat([batch.z_0 for batch in met[: len(met) // 10]])
-    stored = cache.batch(held_out.items, ["mean"])["mean"].float()
+    stored = cache.batch(validation.items, ["mean"])["mean"].float()
     torch.testing.assert_close(mean, 0.9 * stored)
 
 
@@ -36,7 +36,7 @@ def test_noise_differs_between_levels_and_windows_but_never_between_times(latent
 
     def noise(batch_size):
         met = []
-        HeldOut(cache, batch_size, 0.9, Schedule()).losses(
+        Validation(cache, batch_size, 0.9, Schedule()).losses(
             lambda batch: [met.append(batch.eps), batch.n.float()][1]
         )
         return torch.cat(met).flatten(1)

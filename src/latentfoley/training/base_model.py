@@ -1,4 +1,4 @@
-"""Recipe → the model that a run of diffusion training stands on, opened but not yet read."""
+"""Recipe → the base model of a run of diffusion training, opened but not yet read."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,8 @@ from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latentfoley.training.first_weights import new_unet
 
 
-def open_origin(recipe: DiffusionRecipe) -> Parts:
-    """Open the model a recipe starts from, or what it puts a new one together from.
+def open_base_model(recipe: DiffusionRecipe) -> Parts:
+    """Open the base model of a recipe, or the parts that it builds a new one from.
 
     The denoiser is as it is before the first step.
 
