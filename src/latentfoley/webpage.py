@@ -66,6 +66,13 @@ def _data_url(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
+def document(title: str, body: str, *, style: str = "") -> str:
+    """Return a page from HTML that is already escaped; `style` is CSS beyond the common one."""
+    from markupsafe import Markup
+
+    return render("body.html", title=title, body=Markup(body), style=Markup(style))
+
+
 def player(sound: bytes) -> str:
     """Return the element that plays the bytes of a WAV file."""
     return str(_environment().get_template("media.html").module.player(sound))  # type: ignore[attr-defined]
