@@ -62,6 +62,8 @@ def load(
         ModelError: there is no such model or adapter, or its files do not fit together.
         InputError: the device, the dtype, the compat or the prediction does not exist.
     """
+    for name in (revision, tokenizer):
+        str(name).encode()  # bytes that are no UTF-8 are refused here
     mode, where = require_mode(compat), choose_device(device)
     precision = choose_dtype(dtype, where)
     parts = open_model(

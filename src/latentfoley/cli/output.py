@@ -157,10 +157,10 @@ def require_file_place(file: Path, *suffixes: str) -> None:
         InputError: it has none of the suffixes, so that no recording is ever replaced by a report,
             is a folder, or lies in a place that `require_place` refuses.
     """
-    if file.suffix.lower() not in suffixes:
-        raise InputError(f"'{file}' is no name for a report; allowed: {' or '.join(suffixes)}")
     if file.is_dir():
         raise InputError(f"'{file}' is a folder; give the name of a file")
+    if file.suffix.lower() not in suffixes:
+        raise InputError(f"'{file}' is no name for a report; allowed: {' or '.join(suffixes)}")
     require_place(file.parent)
 
 
