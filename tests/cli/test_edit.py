@@ -51,9 +51,10 @@ def test_the_command_in_the_file_makes_the_same_samples(run, edit, tmp_path, wor
     assert run(command[0], "-o", "second.wav", *command[1:]).code == 0
     first, second = (soundfile.read(tmp_path / f"{name}.wav")[0] for name in ("first", "second"))
     assert first.tobytes() == second.tobytes()
-    assert read_provenance(tmp_path / "first.wav").same_sound(
-        read_provenance(tmp_path / "second.wav")
-    )
+    if "--candidates" not in words:  # the command asks for the one that was kept, and not for all
+        assert read_provenance(tmp_path / "first.wav").same_sound(
+            read_provenance(tmp_path / "second.wav")
+        )
 
 
 class TestFiles:
