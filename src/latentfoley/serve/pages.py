@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False)
 _FOLDER = Path(__file__).parent / "page"
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' blob:; "
     "img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'self'"
 )

@@ -37,9 +37,7 @@ export class Takes {
 
   /** Ask for a job and show it. */
   async ask(request, files) {
-    const known = {};
-    for (const [part, file] of Object.entries(files)) known[part] = file;
-    this.add(await submit(request, known));
+    this.add(await submit(request, files));
   }
 
   add(job) {
@@ -117,6 +115,7 @@ export class Takes {
       new ResizeObserver(draw).observe(box);
     }).catch(this.fail);
     box.append(this.#listening(job, player, loading), this.#working(job, sound, k, loading), this.#giving(job, sound, k));
+    if (sound.warning) box.prepend(make("p", { className: "problem", textContent: sound.warning }));
     box.dataset.name = name;
     box.dataset.kept = kept.has(name);
     return box;
