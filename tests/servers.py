@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 
 import httpx2
+import psutil
 
 
 class Server:
@@ -55,20 +56,24 @@ class Server:
 
     def workers(self):
         """Return the ids of its child processes that hold a model."""
-        listed = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)],
-            capture_output=True,
-            text=True,
-        ).stdout
-        return [int(line.split()[0]) for line in listed.splitlines() if "serve.worker" in line]
+        children = psutil.Process(self.process.pid).children()
+        return [child.pid for child in children if "latentfoley.serve.worker" in child.cmdline()]
+
+    def kill(self):
+        """End it without a chance to clean up."""
+        self.process.kill()
+        self._close()
 
     def end(self, number=signal.SIGTERM):
         """Send a signal, wait, and return the exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(60)
+        self._close()
+        return self.process.returncode
+
+    def _close(self):
+        self.process.wait(60)
         self._reader.join(10)
         self.process.stderr.close()
-        return code
 
 
 @contextmanager
@@ -80,7 +85,7 @@ def serving(model, folder, *options, **more):
         yield server
     finally:
         if server.process.poll() is None:
-            server.end(signal.SIGKILL)
+            server.kill()
 
 
 def until(true, timeout_s=240, pause_s=0.02):

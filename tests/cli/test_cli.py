@@ -19,6 +19,7 @@ COMMANDS = [
     ["evaluate"],
     ["ablate"],
     ["serve"],
+    ["ui"],
     ["info"],
     ["doctor"],
     ["data"],

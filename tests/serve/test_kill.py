@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import soundfile
 
 from servers import Server, finished, serving, until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
 ASKED = {"prompt": "rain", "duration_s": 0.5, "steps": 20}
 
@@ -51,7 +54,7 @@ def test_a_server_that_is_killed_finishes_after_its_restart(
         ids = submit(http, 3)
         until(lambda: http.get(f"/v1/jobs/{ids[1]}").json()["state"] == "running")
     worker = first.workers()
-    first.end(signal.SIGKILL)
+    first.kill()
     with serving(micro_model_folder, tmp_path) as second, second.client() as http:
         assert submit(http, 3) == ids
         check(http, ids, micro_model, tmp_path)

@@ -298,4 +298,4 @@ def test_a_token_is_asked_for_and_kept(browser, micro_model_folder, tmp_path):
         until(lambda: "Model" in page.inner_text("#about"))
     finally:
         context.close()
-        server.end(9)
+        server.kill()

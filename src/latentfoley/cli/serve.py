@@ -1,8 +1,9 @@
-"""`latentfoley serve`: the HTTP service."""
+"""`latentfoley serve` and `latentfoley ui`: the HTTP service and its page."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +11,7 @@ from latentfoley.cli import options
 from latentfoley.errors import InputError, MissingExtraError
 
 Option = typer.Option
+Folder = Annotated[Path, Option(help="Folder of the job store and its sounds.")]
 MIB = 2**20
 
 
@@ -25,9 +27,7 @@ def serve(
     token_file: Annotated[
         Path | None, Option(help="File with one token in a line; also LATENTFOLEY_TOKEN.")
     ] = None,
-    folder: Annotated[Path, Option(help="Folder of the job store and its sounds.")] = Path(
-        "latentfoley-serve"
-    ),
+    folder: Folder = Path("latentfoley-serve"),
     model: options.ModelName = "tiny",
     lora: options.Lora = None,
     device: Annotated[
@@ -51,6 +51,67 @@ def serve(
 
     Example: latentfoley serve --port 8321
     """
+    limits = {
+        "body_bytes": round(max_body_mib * MIB),
+        "upload_s": max_upload_s,
+        "work": max_work,
+        "queue": max_queue,
+        "jobs_per_token": max_jobs_per_token,
+        "job_s": max_job_s,
+        "streams": max_streams,
+        "connections": max_connections,
+        "tries": tries,
+        "keep_s": keep_days * 86_400,
+        "keep_bytes": round(keep_gib * 1024 * MIB),
+    }
+    _listen(
+        folder=folder,
+        host=host,
+        port=port,
+        tokens=tuple(_tokens(token, token_file)),
+        model=model,
+        lora=lora,
+        dtype=dtype,
+        compat=compat,
+        devices=tuple(device or [None]),
+        limits=limits,
+    )
+
+
+def ui(
+    port: Annotated[int, Option(help="Port to listen on; 0 takes a free one.")] = 8321,
+    folder: Folder = Path("latentfoley-serve"),
+    model: options.ModelName = "tiny",
+    lora: options.Lora = None,
+    device: options.Device = None,
+    dtype: options.Dtype = "fp32",
+    compat: options.CompatName = "trained",
+) -> None:
+    """Open the page in a browser: generate, listen, mark, remake.
+
+    It is the page of `latentfoley serve`, for this machine alone.
+    """
+    import webbrowser
+
+    _listen(
+        webbrowser.open,
+        folder=folder,
+        port=port,
+        model=model,
+        lora=lora,
+        dtype=dtype,
+        compat=compat,
+        devices=(device,),
+    )
+
+
+def _listen(on_listening: Callable[[str], object] = lambda _: None, **settings: Any) -> None:
+    """Build the settings of a server and start it.
+
+    Raises:
+        MissingExtraError: the extra is not installed.
+        InputError: a setting that is not allowed.
+    """
     import logging
 
     from pydantic import ValidationError
@@ -58,41 +119,17 @@ def serve(
     try:
         from latentfoley.serve.problems import describe
         from latentfoley.serve.server import serve as listen
-        from latentfoley.serve.settings import Limits, Settings
+        from latentfoley.serve.settings import Settings
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"the service needs {error.name}: pip install 'latentfoley[serve]'"
         ) from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        limits = Limits(
-            body_bytes=round(max_body_mib * MIB),
-            upload_s=max_upload_s,
-            work=max_work,
-            queue=max_queue,
-            jobs_per_token=max_jobs_per_token,
-            job_s=max_job_s,
-            streams=max_streams,
-            connections=max_connections,
-            tries=tries,
-            keep_s=keep_days * 86_400,
-            keep_bytes=round(keep_gib * 1024 * MIB),
-        )
-        settings = Settings(
-            folder=folder,
-            host=host,
-            port=port,
-            tokens=tuple(_tokens(token, token_file)),
-            model=model,
-            lora=lora,
-            dtype=dtype,
-            compat=compat,
-            devices=tuple(device or [None]),
-            limits=limits,
-        )
+        asked = Settings.model_validate(settings)
     except ValidationError as error:
         raise InputError(describe(error.errors())) from None
-    listen(settings)
+    listen(asked, on_listening)
 
 
 def _tokens(given: list[str] | None, file: Path | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -13,11 +14,17 @@ from latentfoley.serve.app import make_app
 from latentfoley.serve.service import Service
 from latentfoley.serve.settings import LOOPBACK, Settings
 
+log = logging.getLogger("latentfoley.serve")
+
 _GRACEFUL_S = 15
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, on_listening: Callable[[str], object] = lambda _: None) -> None:
     """Listen until a signal ends it.
+
+    Args:
+        settings: of the server.
+        on_listening: called with its address once it listens.
 
     Raises:
         InputError: the host is open to others and there is no token, or another server uses the
@@ -42,7 +49,7 @@ def serve(settings: Settings) -> None:
         limit_concurrency=settings.limits.connections,
         timeout_graceful_shutdown=_GRACEFUL_S,
     )
-    server = _Server(config, app.state.service)
+    server = _Server(config, app.state.service, on_listening)
     try:
         server.run()
     except SystemExit:
@@ -56,9 +63,11 @@ def serve(settings: Settings) -> None:
 class _Server(uvicorn.Server):
     """Tells the service about a signal at once, so that open streams end and do not hold it up."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, on_listening: Callable[[str], object]
+    ) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._on_listening = service, on_listening
 
     def end(self) -> None:
         """Stop listening."""
@@ -75,8 +84,9 @@ class _Server(uvicorn.Server):
         for listening in self.servers:
             for socket in listening.sockets:
                 host, port = socket.getsockname()[:2]
-                log = logging.getLogger("latentfoley.serve")
-                log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+                url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+                log.info("listening on %s", url)
+                self._on_listening(url)
 
 
 def _protocol(header_s: float) -> type[H11Protocol]:

@@ -109,7 +109,10 @@ async function start() {
     topHz = model.mel.f_max_hz;
     marker.topHz = topHz;
     const hz = `${(model.mel.sample_rate / 1000).toLocaleString()} kHz, one channel`;
-    $("#about").textContent = `Model ${model.id}, ${hz}. ${model.knows.length ? `It knows ${model.knows.join(", ")}; whatever else you ask for comes out as one of these.` : ""}`;
+    $("#about").textContent = `Model ${model.id}, ${hz}.`;
+    $("#knows").hidden = !model.knows.length;
+    $("#knows p").textContent =
+      `${model.knows.join(", ").replaceAll("_", " ")}. Whatever else you ask for comes out as one of these.`;
   } catch (error) {
     if (error.status === 503) setTimeout(start, 2000);
     else fail(error);

@@ -67,6 +67,7 @@ export class Takes {
 
   #show(card, job) {
     card.replaceChildren(make("h3", { textContent: titleOf(job.request) }));
+    if (ENDED.includes(job.state)) card.append(make("div", { className: "tools" }, button("Remove", () => this.#remove(card, job))));
     card.dataset.state = job.state;
     if (!ENDED.includes(job.state)) {
       card.append(make("progress", { max: 1 }), make("p", { className: "quiet" }),
@@ -76,8 +77,7 @@ export class Takes {
     }
     if (job.state !== "done") {
       const said = job.state === "failed" ? job.problem : `It was ${job.state}.`;
-      card.append(make("p", { className: job.state === "failed" ? "problem" : "quiet", textContent: said }),
-        make("div", { className: "tools" }, button("Remove", () => this.#remove(card, job))));
+      card.append(make("p", { className: job.state === "failed" ? "problem" : "quiet", textContent: said }));
       return;
     }
     const clips = make("div", { className: "clips" });
@@ -174,7 +174,7 @@ export class Takes {
     await this.ask({ ...request, seed: newSeed() }, again);
   }
 
-  /** Download, command line, JSON, remove. */
+  /** Download, command line, JSON. */
   #giving(job, sound, k) {
     const format = make("select");
     format.setAttribute("aria-label", "Format");
@@ -199,8 +199,7 @@ export class Takes {
     });
     return make("div", { className: "tools" }, format, download,
       copy("Copy command", ({ command }) => command),
-      copy("Copy JSON", ({ provenance }) => JSON.stringify(provenance, null, 2)),
-      button("Remove", (event) => this.#remove(event.target.closest(".job"), job)));
+      copy("Copy JSON", ({ provenance }) => JSON.stringify(provenance, null, 2)));
   }
 
   async #remove(card, job) {
