@@ -27,7 +27,7 @@ sys.path.append(str(HERE.parents[1] / "tests"))
 from servers import Server, finished, until  # noqa: E402
 
 PROMPT, SECONDS, STEPS, IN_FLIGHT = "a dog barking", 1.0, 10, 20
-LATEST_S = 6.0  # after the server listens
+LATEST_S = 15.0  # after the server listens; a model is loaded after a few seconds
 
 
 def submit(http: httpx2.Client, index: int) -> str:
