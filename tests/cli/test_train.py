@@ -260,7 +260,7 @@ class TestDiffusion:
         ("lost", "says"),
         [
             ("vae", "model/vae/config.json is missing"),
-            ("audio_encoder", "model has no CLAP audio tower (audio_encoder/), which hears what"),
+            ("audio_encoder", "model has no CLAP audio tower (audio_encoder/), which embeds what"),
             ("text_encoder", "model/text_encoder is missing"),
         ],
     )

@@ -340,7 +340,7 @@ class TestPlaces:
     def test_another_rate(self, micro_model_folder, tmp_path):
         sound(tmp_path / "in/a.wav")
         prepare(tmp_path / "in", tmp_path / "shards", workers=1, sample_rate=8000)
-        with pytest.raises(InputError, match=r"is at 8000 Hz, the model hears 16000 Hz; .*--rate"):
+        with pytest.raises(InputError, match=r"is at 8000 Hz, the model takes 16000 Hz; .*--rate"):
             encode(tmp_path / "shards", tmp_path / "out", model=str(micro_model_folder))
 
     def test_no_data_set(self, tmp_path, micro_model_folder):

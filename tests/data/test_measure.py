@@ -36,10 +36,10 @@ def test_a_tone(write):
 def test_what_is_measured_does_not_depend_on_the_blocks(cuts):
     whole, parts = Meter(), Meter()
     samples = noise(0.1)[:, None]
-    whole.hear(16_000, samples)
+    whole.add(16_000, samples)
     for block in np.split(samples, sorted(cuts)):
         if len(block):
-            parts.hear(16_000, block)
+            parts.add(16_000, block)
     one, other = whole.measure(""), parts.measure("")
     assert one.digest == other.digest
     assert (one.duration_s, one.peak) == (other.duration_s, other.peak)

@@ -242,7 +242,7 @@ class TestPlaces:
                 return fsync(file)
 
             patch.setattr(os, "fsync", refuse)
-            with pytest.raises(InputError, match=f"{os.strerror(error)}.* same command goes on"):
+            with pytest.raises(InputError, match=f"{os.strerror(error)}.* same command resumes"):
                 prepared()
         assert sorted(contents(tmp_path / "out")) == ["dataset.json"]
         prepared()

@@ -8,7 +8,7 @@ from latentfoley.data.encoder import Encoder, Source
 from latentfoley.data.latents import LatentCache
 from latentfoley.data.prepare import prepare
 from latentfoley.data.shards import find_shards, read_shard
-from latentfoley.data.variations import Extra, Heard
+from latentfoley.data.variations import Augmentation, ShardWindows
 from latentfoley.errors import InputError, RecipeError
 from latents import encode
 from signals import chirp, noise, tone
@@ -37,8 +37,8 @@ def shard(tmp_path_factory):
     return shard
 
 
-def heard(shard, encoder, **extra):
-    return list(Heard(encoder, Extra(**extra)).windows(shard))
+def windows_of(shard, encoder, **changes):
+    return list(ShardWindows(encoder, Augmentation(**changes)).windows(shard))
 
 
 def counts(windows):
@@ -48,21 +48,21 @@ def counts(windows):
 
 def test_by_default_they_are_the_windows_that_follow_on_each_other(shard, encoder):
     expected = [w for _, waveform in read_shard(shard) for w in encoder.windows(waveform)]
-    made = [window for _, window in heard(shard, encoder)]
+    made = [window for _, window in windows_of(shard, encoder)]
     for ours, theirs in zip(made, expected, strict=True):
         assert ours.start_s == theirs.start_s
         np.testing.assert_array_equal(ours.waveform, theirs.waveform)
 
 
 def test_variations_multiply_what_is_trained_on(shard, encoder):
-    once, thrice = heard(shard, encoder), heard(shard, encoder, variations=3)
+    once, thrice = windows_of(shard, encoder), windows_of(shard, encoder, variations=3)
     assert counts(once) == {"kept.wav": 1, "long.wav": 3, "said.wav": 1, "short.wav": 1}
     assert counts(thrice) == {"kept.wav": 1, "long.wav": 9, "said.wav": 3, "short.wav": 3}
 
 
 def test_a_variation_holds_the_sound_at_another_place(shard, encoder):
     places = {}
-    for clip, window in heard(shard, encoder, variations=5):
+    for clip, window in windows_of(shard, encoder, variations=5):
         assert window.waveform.shape == (encoder.n_samples,)
         assert np.abs(window.waveform).max() == pytest.approx(0.5)
         if clip.path == "short.wav":
@@ -73,7 +73,7 @@ def test_a_variation_holds_the_sound_at_another_place(shard, encoder):
 
 
 def test_mixes_are_a_share_of_what_is_trained_on(shard, encoder):
-    plain, mixed = heard(shard, encoder), heard(shard, encoder, mixes=2.0)
+    plain, mixed = windows_of(shard, encoder), windows_of(shard, encoder, mixes=2.0)
     assert len(mixed) - len(plain) == 10  # two for each window but the one held out
     for clip, window in mixed[len(plain) :]:
         assert clip.split == "train" and "+" in clip.key and "kept" not in clip.key
@@ -81,7 +81,7 @@ def test_mixes_are_a_share_of_what_is_trained_on(shard, encoder):
 
 
 def test_a_mix_is_the_sum_of_its_two(shard, encoder):
-    *windows, (clip, mixed) = heard(shard, encoder, mixes=0.2)
+    *windows, (clip, mixed) = windows_of(shard, encoder, mixes=0.2)
     first, second = clip.key.split("+")
     pairs = [
         (one.waveform, other.waveform)
@@ -102,27 +102,27 @@ def distance_to_span(waveform, *others):
 def test_a_mix_is_captioned_where_both_are(shard, encoder):
     said = {
         frozenset(clip.key.split("+")): clip.captions
-        for clip, _ in heard(shard, encoder, mixes=8.0)
+        for clip, _ in windows_of(shard, encoder, mixes=8.0)
         if "+" in clip.key
     }
-    keys = {clip.path: clip.key for clip, _ in heard(shard, encoder)}
+    keys = {clip.path: clip.key for clip, _ in windows_of(shard, encoder)}
     both = said[frozenset([keys["long.wav"], keys["said.wav"]])]
     assert both in {("a siren and rain",), ("rain and a siren",)}
     assert said[frozenset([keys["long.wav"], keys["short.wav"]])] == ()
 
 
 def test_they_are_drawn_from_the_sound_alone(shard, encoder):
-    first, second = (heard(shard, encoder, variations=3, mixes=1.0) for _ in range(2))
+    first, second = (windows_of(shard, encoder, variations=3, mixes=1.0) for _ in range(2))
     for (a, one), (b, other) in zip(first, second, strict=True):
         assert a.key == b.key
         np.testing.assert_array_equal(one.waveform, other.waveform)
 
 
-def test_a_shard_of_one_window_has_no_company(encoder, tmp_path):
+def test_a_shard_of_one_window_has_no_mixes(encoder, tmp_path):
     sound(tmp_path / "in/a.wav", noise(0.3))
     prepare(tmp_path / "in", tmp_path / "out", workers=1, held_out=0.0)
     (alone,) = find_shards(tmp_path / "out")
-    assert len(heard(alone, encoder, mixes=5.0)) == 1
+    assert len(windows_of(alone, encoder, mixes=5.0)) == 1
 
 
 def test_a_cache_with_others_is_refused(shard, micro_model_folder, tmp_path):

@@ -1,4 +1,4 @@
-"""Variations of recordings that keep what they are: level, place, colour, company."""
+"""Augmentations of recordings that keep what they are: crop, place in time, mixing."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ _JOINTS = ("{} with {}", "{} and {}", "{} while {}", "{}, {} in the background")
 
 @dataclass(frozen=True)
 class Example:
-    """A stretch of sound, one way to say what it is, and the labels it answers to."""
+    """A crop of a recording, one of its captions, and its labels."""
 
     waveform: Samples
     caption: str
@@ -40,7 +40,7 @@ def draw_example(
     """Return a random crop of a random recording, sometimes mixed with another one's.
 
     Every recording needs a caption. That of a mix joins the two ("rain with a dog barking"). A
-    recording without labels answers to its own name only.
+    recording without labels has its own path as its label.
     """
     first = _single(clips, n_samples, rng)
     if rng.random() >= mix_probability:

@@ -1,8 +1,8 @@
 """Shards → what a model sees of them, once instead of at every step of training.
 
 Each shard of clips becomes files of windows and a record of what they were made from: the encoder
-and the shard's bytes. Where the record holds there is nothing to do, so a run that was killed is
-gone on with by running it again. One batch and one file of windows are in memory at a time.
+and the shard's bytes. A shard whose record is valid is skipped, so the same command resumes a
+run that was killed. One batch and one file of windows are in memory at a time.
 """
 
 import json
@@ -31,7 +31,7 @@ from latentfoley.data.pack import cannot_write
 from latentfoley.data.prepare import begin
 from latentfoley.data.shard_files import require_clips, require_shards, require_written
 from latentfoley.data.shards import PreparedClip, read_dataset
-from latentfoley.data.variations import Extra, Heard
+from latentfoley.data.variations import Augmentation, ShardWindows
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
 from latentfoley.pools import map_in_processes, require_workers
@@ -55,7 +55,7 @@ def encode(
     shards: Path,
     out: Path,
     source: Source,
-    extra: Extra,
+    augmentation: Augmentation,
     *,
     batch_size: int = 16,
     workers: int = 1,
@@ -67,7 +67,7 @@ def encode(
         shards: a folder that `prepare` has written.
         out: an empty or new folder, or one that the same call has begun.
         source: which encoder, and windows of which length.
-        extra: what is encoded beside the windows that follow on each other.
+        augmentation: what is encoded beside the consecutive windows.
         batch_size: windows encoded together, 1 to 4096.
         workers: processes, each with a model of its own; one uses every core already.
         progress: called with (clips done, clips there).
@@ -89,7 +89,7 @@ def encode(
     load_encoder.cache_clear()  # a folder may hold another model than it did
     encoder = load_encoder(source)
     _require_rate(shards, dataset.settings.sample_rate, encoder)
-    settings = CacheSettings(shards=str(shards), **dict(encoder.identity), **dict(extra))
+    settings = CacheSettings(shards=str(shards), **dict(encoder.identity), **dict(augmentation))
     begin(out, MARKER, CacheInfo(settings=settings))
     n_threads = max(1, torch.get_num_threads() // n_workers)
     tasks = (Task(str(path), str(out), source, settings, batch_size, n_threads) for path in paths)
@@ -106,7 +106,7 @@ def _require_rate(shards: Path, sample_rate: int, encoder: Encoder) -> None:
     wanted = encoder.mel.sample_rate
     if sample_rate != wanted:
         raise InputError(
-            f"'{shards}' is at {sample_rate} Hz, the model hears {wanted} Hz; "
+            f"'{shards}' is at {sample_rate} Hz, the model takes {wanted} Hz; "
             f"prepare it again with --rate {wanted}"
         )
 
@@ -134,8 +134,8 @@ def encode_shard(task: Task) -> Record:
 def _write_windows(task: Task, record: Record) -> Record:
     """Write a shard's windows, file by file; return the record with its counts."""
     out, shard, encoder = Path(task.out), Path(task.shard), load_encoder(task.source)
-    heard = Heard(encoder, task.settings)
-    windows = heard.windows(shard)
+    shard_windows = ShardWindows(encoder, task.settings)
+    windows = shard_windows.windows(shard)
     per_file = max(1, int(_FILE_S * encoder.mel.sample_rate / encoder.n_samples))
     n_windows: list[int] = []
     hashes: list[str] = []
@@ -152,9 +152,9 @@ def _write_windows(task: Task, record: Record) -> Record:
         update={
             "windows": tuple(n_windows),
             "sha256": tuple(hashes),
-            "n_clips": heard.n_clips,
+            "n_clips": shard_windows.n_clips,
             "n_held_out": n_held_out,
-            "n_silent": heard.n_silent,
+            "n_silent": shard_windows.n_silent,
         }
     )
 

@@ -45,7 +45,7 @@ class Identity(Config):
 
     Attributes:
         vae, clap: hashes of the weights that take part, and of their configuration.
-        mel, front_end: what the VAE and the audio tower hear.
+        mel, front_end: the inputs of the VAE and of the audio tower.
         n_frames: mel frames in a window.
     """
 
@@ -57,7 +57,7 @@ class Identity(Config):
 
 
 class Window(NamedTuple):
-    """A stretch of a clip at the model's rate and of the model's length."""
+    """A part of a clip at the model's rate and of the model's length."""
 
     start_s: float
     waveform: Samples
@@ -143,9 +143,9 @@ class Encoder:
         """
         n_last = max(0, len(waveform) - self.n_samples)
         for start in [*range(0, n_last, self.n_samples), n_last]:
-            stretch = waveform[start : start + self.n_samples]
-            if not is_silent(stretch):
-                whole = fit_length(normalise_peak(stretch), self.n_samples)
+            part = waveform[start : start + self.n_samples]
+            if not is_silent(part):
+                whole = fit_length(normalise_peak(part), self.n_samples)
                 yield Window(start / self.mel.sample_rate, whole)
 
     @torch.no_grad()
@@ -167,8 +167,10 @@ class Encoder:
     def _embed(self, waveforms: Float32[np.ndarray, "B N"]) -> Float[Tensor, "B D"]:
         """Return E of each waveform, as `AudioTower.embed` does, but together."""
         rate = self.mel.sample_rate
-        heard = [self.tower.windows(self.tower.resample(waveform, rate)) for waveform in waveforms]
-        E = self.tower.embed_windows(torch.cat(heard).to(self.device))  # (B·W, D)
+        windows = [
+            self.tower.windows(self.tower.resample(waveform, rate)) for waveform in waveforms
+        ]
+        E = self.tower.embed_windows(torch.cat(windows).to(self.device))  # (B·W, D)
         return F.normalize(E.unflatten(0, (len(waveforms), -1)).mean(dim=1), dim=1)  # (B, D)
 
 
@@ -197,7 +199,7 @@ def audio_tower(parts: Parts) -> AudioTower:
     """
     if parts.audio is None:
         raise ModelError(
-            f"{parts.where} has no CLAP audio tower (audio_encoder/), which hears what is trained "
+            f"{parts.where} has no CLAP audio tower (audio_encoder/), which embeds what is trained "
             "on. A published .ckpt holds one: `latentfoley models convert FILE OUT`"
         )
     return AudioTower(parts.audio.fill(audio_network), parts.front_end)

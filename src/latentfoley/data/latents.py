@@ -27,7 +27,7 @@ from torch import Tensor
 from latentfoley.config import Config
 from latentfoley.data.encoder import Encoder, Identity
 from latentfoley.data.latent_files import damaged, require_count, require_written
-from latentfoley.data.variations import Extra
+from latentfoley.data.variations import Augmentation
 from latentfoley.errors import RecipeError, nearest, nearest_files
 
 MARKER, METADATA = "cache.json", "latentfoley"
@@ -36,8 +36,8 @@ FIELDS = ("log_mel", "mean", "std", "E", "held_out", "start_s")
 _OPEN_FILES = 32
 
 
-class CacheSettings(Identity, Extra):
-    """What a cache depends on: the encoder, the windows it was given, and the shards it heard."""
+class CacheSettings(Identity, Augmentation):
+    """What a cache depends on: the encoder, its windows, and the shards."""
 
     shards: str
 
@@ -49,7 +49,7 @@ class CacheInfo(Config):
         settings: what the windows depend on.
         complete: whether every shard has been encoded.
         n_clips, n_windows, n_held_out: how many there are; held out are counted among the windows.
-        n_silent: windows in which there was nothing to hear, and which were left out.
+        n_silent: silent windows, which were left out.
     """
 
     settings: CacheSettings
@@ -64,7 +64,7 @@ def read_info(folder: Path) -> CacheInfo:
     """Return what a cache says about itself.
 
     Raises:
-        RecipeError: it is none, is damaged, or has not been finished.
+        RecipeError: the folder holds no cache, or one that is damaged or not finished.
     """
     path = folder / MARKER
     if not path.is_file():

@@ -60,7 +60,7 @@ class Meter:
         self.peak = self.mono_peak = self.energy = 0.0
         self._digest = hashlib.blake2b(digest_size=16)
 
-    def hear(self, sample_rate: int, block: Block) -> Float32[np.ndarray, "N"]:
+    def add(self, sample_rate: int, block: Block) -> Float32[np.ndarray, "N"]:
         """Take the next block; return its mix-down."""
         mono = mix_down(block)
         if self.n_samples == 0:
@@ -75,7 +75,7 @@ class Meter:
         return mono
 
     def measure(self, kind: str) -> Measure:
-        """Return the result; at least one sample has been heard."""
+        """Return the result; at least one sample was added."""
         return Measure(
             duration_s=self.n_samples / self.sample_rate,
             sample_rate=self.sample_rate,
@@ -97,7 +97,7 @@ def measure(path: str | os.PathLike[str]) -> Measure:
     """
     meter = Meter()
     for sample_rate, block in read_blocks(path):
-        meter.hear(sample_rate, block)
+        meter.add(sample_rate, block)
     with open_recording(path) as file:
         return meter.measure(f"{file.format} {file.subtype}")
 

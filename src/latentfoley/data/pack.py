@@ -2,7 +2,7 @@
 
 `pack` is a function of its task alone and runs in a process of its own. Its last act is to write a
 record of what the shard was made of: where that stands and still holds, there is nothing to do. So
-a run that was killed at any moment is gone on with by running it again.
+the same command resumes a run that was killed at any moment.
 """
 
 import json
@@ -77,7 +77,7 @@ def cannot_write(out: Path, error: OSError) -> InputError:
     """Return the error for a disk that refuses."""
     return InputError(
         f"'{out}' cannot be written to: {error.strerror or error}. "
-        f"What is there is whole; once there is room, the same command goes on"
+        f"What is there is whole; once there is room, the same command resumes"
     )
 
 
@@ -161,7 +161,7 @@ def _key(number: int, path: str, part: int) -> str:
 
 
 class _Piece(NamedTuple):
-    """A stretch of a recording, mono at the wanted rate; rate and channels are the recording's."""
+    """A part of a recording, mono at the wanted rate; rate and channels are the recording's."""
 
     start_s: float
     waveform: Samples

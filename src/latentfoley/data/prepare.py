@@ -1,7 +1,7 @@
 """A folder of recordings → a data set: shards, a manifest, and a list of what was left out.
 
 The folder is walked once more for each run; recordings go to shards in the order of their names. A
-shard whose record still holds is left as it is, so the same command goes on after a kill, and adds
+shard whose record is valid is skipped, so the same command resumes after a kill, and adds
 what is new to a folder that has grown. Nothing here grows with the number of recordings in memory.
 """
 

@@ -59,7 +59,7 @@ def generator(seed: int, step: int) -> np.random.Generator:
 
 
 def crop(clip: Samples, n_samples: int, rng: np.random.Generator) -> Samples:
-    """Return an audible stretch of `n_samples`, peak-normalised to 0.5.
+    """Return an audible crop of `n_samples`, peak-normalised to 0.5.
 
     A longer clip is cut at random; a shorter one is placed at random in silence.
     """

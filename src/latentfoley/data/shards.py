@@ -121,7 +121,7 @@ def read_dataset(folder: Path) -> Dataset:
     """Return what a folder of shards says about itself.
 
     Raises:
-        RecipeError: it is none, is damaged, or has not been finished.
+        RecipeError: the folder holds no data set, or one that is damaged or not finished.
     """
     path = folder / "dataset.json"
     if not path.is_file():

@@ -1,8 +1,8 @@
-"""Which windows of a shard are encoded: those that follow on each other, and more of them.
+"""Which windows of a shard are encoded: consecutive ones, variations and mixes.
 
 A variation is another crop of the same clip, or the same short sound at another place. A mix is
-two recordings heard at once; it is made before encoding, because its E is that of the mixed sound.
-What is held out is neither varied nor mixed.
+the sum of two recordings; it is made before encoding, because its E is that of the mixed sound.
+Held-out clips are neither varied nor mixed.
 """
 
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ from latentfoley.data.recordings import cut, draw_start, generator
 from latentfoley.data.shards import PreparedClip, read_shard
 
 _SHIFT_S = 1.0  # most that a variation which ends in silence begins later
-_COMPANY = 256  # windows of a shard that mixes are made of: 84 MB at 5.12 s
+_RESERVOIR = 256  # windows of a shard that mixes are drawn from: 84 MB at 5.12 s
 _VARIATIONS, _MIXES = 2200, 2300  # streams of randomness; any numbers
 
 
-class Extra(Config):
-    """What is encoded beside the windows that follow on each other.
+class Augmentation(Config):
+    """What is encoded beside the consecutive windows.
 
     Attributes:
         variations: windows for each one that is trained on; the first is the window itself.
@@ -36,16 +36,16 @@ class Extra(Config):
     mixes: float = Field(default=0.0, ge=0.0, le=10.0)
 
 
-class Heard:
-    """The windows of one shard; counts clips and silent windows as they go by."""
+class ShardWindows:
+    """The windows of one shard; counts clips and silent windows while it yields them."""
 
-    def __init__(self, encoder: Encoder, extra: Extra) -> None:
-        self.encoder, self.extra = encoder, extra
+    def __init__(self, encoder: Encoder, augmentation: Augmentation) -> None:
+        self.encoder, self.augmentation = encoder, augmentation
         self.n_clips = self.n_silent = 0
 
     def windows(self, shard: Path) -> Iterator[tuple[PreparedClip, Window]]:
         """Yield every window with the clip it comes from, the mixes last."""
-        company = _Company(generator(_MIXES, crc32(shard.name.encode())))
+        reservoir = _Reservoir(generator(_MIXES, crc32(shard.name.encode())))
         for clip, waveform in read_shard(shard):
             audible = list(self.encoder.windows(waveform))
             self.n_clips += 1
@@ -54,17 +54,17 @@ class Heard:
             if trained:
                 audible += self._variations(clip, waveform, len(audible))
             for window in audible:
-                if trained and self.extra.mixes:
-                    company.hear(clip, window)
+                if trained and self.augmentation.mixes:
+                    reservoir.add(clip, window)
                 yield clip, window
-        yield from company.mixes(round(self.extra.mixes * company.n_heard))
+        yield from reservoir.mixes(round(self.augmentation.mixes * reservoir.n_seen))
 
     def _variations(self, clip: PreparedClip, waveform: Samples, n_windows: int) -> list[Window]:
         """Return further windows of a clip, drawn from its sound alone."""
         rng = generator(_VARIATIONS, crc32(clip.digest.encode()))
         rate, n_samples = self.encoder.mel.sample_rate, self.encoder.n_samples
         drawn = []
-        for _ in range(n_windows * (self.extra.variations - 1)):
+        for _ in range(n_windows * (self.augmentation.variations - 1)):
             start = draw_start(waveform, n_samples, rng)
             window = shift(cut(waveform, start, n_samples), round(_SHIFT_S * rate), rng)
             if not is_silent(waveform[max(0, start) : start + n_samples]):
@@ -72,21 +72,21 @@ class Heard:
         return drawn
 
 
-class _Company:
-    """A fair sample of the windows that went by, and mixes of them: no more is in memory."""
+class _Reservoir:
+    """A uniform sample of bounded size of all windows so far, and mixes of them."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self.rng, self.n_heard = rng, 0
+        self.rng, self.n_seen = rng, 0
         self.kept: list[tuple[PreparedClip, Window]] = []
 
-    def hear(self, clip: PreparedClip, window: Window) -> None:
+    def add(self, clip: PreparedClip, window: Window) -> None:
         """Keep a window with the same chance as every other one [Vitter 1985, algorithm R]."""
-        self.n_heard += 1
-        if len(self.kept) < _COMPANY:
+        self.n_seen += 1
+        if len(self.kept) < _RESERVOIR:
             self.kept.append((clip, window))
             return
-        place = int(self.rng.integers(0, self.n_heard))
-        if place < _COMPANY:
+        place = int(self.rng.integers(0, self.n_seen))
+        if place < _RESERVOIR:
             self.kept[place] = (clip, window)
 
     def mixes(self, n: int) -> Iterator[tuple[PreparedClip, Window]]:

@@ -115,7 +115,7 @@ def overfitting(run: Run, main: Series) -> Finding:
         "variations and mixes of them, or train a smaller model or a LoRA.",
         clear="The validation loss is near the lowest that it has had.",
         figure=f"{name}: {smoothed[lowest]:.4g} at its lowest (step {turn}), {end:.4g} at the end "
-        f"({100 * rise:+.2g} %, limit {100 * OVERFIT:g} %); {main.name} meanwhile {then:.4g} → "
+        f"({100 * rise:+.1f} %, limit {100 * OVERFIT:g} %); {main.name} meanwhile {then:.4g} → "
         f"{now:.4g}",
     )
 
