@@ -31,7 +31,7 @@ from latentfoley.data.encode import encode
 from latentfoley.data.encoder import Source
 from latentfoley.data.metadata import Entry, write_manifest
 from latentfoley.data.prepare import prepare
-from latentfoley.data.variations import Extra
+from latentfoley.data.variations import Augmentation
 from latentfoley.presets import small
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
@@ -64,7 +64,7 @@ def write_all(folder: Path) -> None:
     prepare(sounds, folder / "prepared", workers=1, held_out=0.0)
     duration_s = N_FRAMES * 160 / RATE
     source = Source(duration_s=duration_s, vae=folder, clap=folder)
-    encode(folder / "prepared", folder / "latents", source, Extra())
+    encode(folder / "prepared", folder / "latents", source, Augmentation())
 
 
 def write_parts(folder: Path) -> None:

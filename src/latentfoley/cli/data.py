@@ -144,16 +144,18 @@ def encode(
     """
     from latentfoley.data.encode import encode as encode_shards
     from latentfoley.data.encoder import Source
-    from latentfoley.data.variations import Extra
+    from latentfoley.data.variations import Augmentation
 
     source = Source(model, duration, device, vae, clap)
-    extra = Extra.parse({"variations": variations, "mixes": mixes}, where="data encode")
+    augmentation = Augmentation.parse(
+        {"variations": variations, "mixes": mixes}, where="data encode"
+    )
     with progress_bar("encoding", quiet=as_json) as progress, resumable(out, "data set"):
         made = encode_shards(
             shards,
             out,
             source,
-            extra,
+            augmentation,
             batch_size=batch_size,
             workers=workers,
             progress=progress,
