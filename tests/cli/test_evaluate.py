@@ -165,10 +165,10 @@ class TestMistakes:
         self, evaluate, run, refused, monkeypatch
     ):
         monkeypatch.setattr(evaluation, "evaluate", None)
-        for option in ("--json", "--html"):
-            words = ("evaluate", "made", "real", "--no-cache", option)
+        for suffix in ("json", "html"):
+            words = ("evaluate", "made", "real", "--no-cache", f"--{suffix}")
             refused(run, *words, "made", says="'made' is a folder; give the name of a file")
-            refused(run, *words, "made/0.wav/page", says="'made/0.wav' is a file")
+            refused(run, *words, f"made/0.wav/page.{suffix}", says="'made/0.wav' is a file")
 
     def test_a_mistyped_embedder(self, evaluate, run, refused):
         words = ("evaluate", "made", "real", "--no-cache", "--embedder", "vgish=x")

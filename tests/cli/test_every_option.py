@@ -64,7 +64,7 @@ CASES = [
 
 
 def test_every_command_is_tried():
-    assert {path for path, _ in commands()} - set(ARGUMENTS) <= {"serve"}
+    assert {path for path, _ in commands()} - set(ARGUMENTS) <= {"serve", "ui"}
 
 
 @pytest.fixture
