@@ -7,7 +7,7 @@
     │   ├── ModelError          a folder, name or file that is not a usable model
     │   ├── RecipeError         a training recipe or a manifest that does not hold together
     │   └── MissingExtraError   an optional dependency is not installed
-    └── TrainingError           a run that cannot go on: loss no longer finite, disk full
+    └── TrainingError           a run that cannot continue: loss no longer finite, disk full
 
 A message says what happened, what was given, what is allowed and, for names, the nearest match.
 """
@@ -50,7 +50,7 @@ class MissingExtraError(UserError, ImportError):
 
 
 class TrainingError(LatentFoleyError):
-    """A training run that cannot go on; its last good checkpoint is kept."""
+    """A training run that cannot continue; its last good checkpoint is kept."""
 
 
 class RecordingWarning(UserWarning):

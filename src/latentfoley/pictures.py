@@ -22,7 +22,7 @@ Samples = Float32[np.ndarray, "N"]
 
 _BRIGHTEST = 2.0  # nats; a full-scale tone of 440 Hz
 _TITLE_CHARACTERS = 60  # what stands above a picture of 6 inches
-# Long sounds are drawn in as many pieces as a picture can show, and more are not kept.
+# Long sounds are drawn in as many chunks as a picture can show, and more are not kept.
 _MOST_COLUMNS = 2048
 _MOST_POINTS = 1 << 18
 
@@ -76,19 +76,19 @@ def _draw(
 
 
 def _envelope(waveform: Samples) -> tuple[Samples, Samples]:
-    """Return lowest and highest samples, of as many pieces as can be drawn; both as they are for
+    """Return lowest and highest samples, of as many chunks as can be drawn; both as they are for
     a sound that is short enough."""
-    per_piece = -(-len(waveform) // _MOST_POINTS)
-    if per_piece <= 1:
+    per_chunk = -(-len(waveform) // _MOST_POINTS)
+    if per_chunk <= 1:
         return waveform, waveform
-    pieces = waveform[: len(waveform) // per_piece * per_piece].reshape(-1, per_piece)
-    return pieces.min(axis=1), pieces.max(axis=1)
+    chunks = waveform[: len(waveform) // per_chunk * per_chunk].reshape(-1, per_chunk)
+    return chunks.min(axis=1), chunks.max(axis=1)
 
 
 def _columns(waveform: Samples, mel: MelConfig) -> Float32[np.ndarray, "T F"]:
     """Return the log-mel, of a long sound the loudest of as many frames as go into a column.
 
-    It is computed piece by piece: memory does not grow with the length.
+    It is computed chunk by chunk: memory does not grow with the length.
     """
     samples = torch.from_numpy(np.ascontiguousarray(waveform))[None]
     per_column = -(-(len(waveform) // mel.hop_length) // _MOST_COLUMNS)
@@ -118,12 +118,12 @@ def plot_edit(
     title: str,
     mel: MelConfig,
 ) -> None:
-    """Write a PNG of a recording before and after an edit, and of what was made anew in between.
+    """Write a PNG of a recording before and after an edit, and of what was regenerated in between.
 
     Args:
         path: of the PNG.
         waveforms: before and after.
-        mask: 0 (kept) … 1 (made anew), over the whole time and all mel bands.
+        mask: 0 (kept) … 1 (regenerated), over the whole time and all mel bands.
         title: what was done.
         mel: front end of the pictures.
     """
@@ -145,8 +145,8 @@ def _made_anew(mask: Float32[np.ndarray, "T F"]) -> str:
     """Return how to read a mask."""
     depth = float(mask.max())
     if mask.min() < depth or depth in (0, 1):
-        return "made anew: white; late in the walk only: grey"
-    return f"made anew everywhere, to a depth of {depth:.2g}"
+        return "regenerated: white; late in sampling only: grey"
+    return f"regenerated everywhere, to a depth of {depth:.2g}"
 
 
 def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
@@ -173,7 +173,7 @@ def plot_mels(path: Path, rows: Sequence[LogMel], title: str) -> None:
 def plot_matrix(
     path: Path, values: Float32[np.ndarray, "R C"], names: Sequence[str], title: str
 ) -> None:
-    """Write a PNG of a square table of cosines: rows are heard, columns are said."""
+    """Write a PNG of a square table of cosines: rows are sounds, columns are texts."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 7), layout="constrained")

@@ -62,7 +62,7 @@ def map_in_processes(
     except BrokenProcessPool:
         raise TrainingError(
             "a worker process was ended from outside, perhaps for want of memory; the same "
-            "command goes on, with fewer --workers if need be"
+            "command resumes, with fewer --workers if need be"
         ) from None
 
 
@@ -71,7 +71,7 @@ def map_in_threads(function: Callable[[Task], Result], tasks: Iterable[Task]) ->
 
     Decoding, resampling and networks leave Python's lock while they work, and a process would load
     a network again. Every thread computes on one core, because many small networks side by side are
-    faster than one that is cut in pieces. What a task raises is raised here.
+    faster than one that is cut into chunks. What a task raises is raised here.
     """
     pool = ThreadPoolExecutor(n_cores(), initializer=_compute_on_one_core)
     yield from _in_order(pool, function, tasks, 2 * n_cores())

@@ -37,7 +37,7 @@ Prompt = str | Mapping[str, float]
 
 
 class SamplingRequest(BaseModel):
-    """What every request says: what to hear, and how to walk from noise to it. Every clip has a
+    """What every request says: what to hear, and how to sample it. Every clip has a
     number, its index, and its noise depends on nothing but (seed, index, candidate): it is the
     same alone, in a batch, or on another machine.
 

@@ -350,7 +350,7 @@ def sample(
     after_step: Callable[[Latent, float], Latent] | None = None,
     callback: Callable[[int, int, Latent], None] | None = None,
 ) -> Latent:
-    """Return z_0, the end of the walk down from z_N; same shape, dtype and device.
+    """Return z_0, the end of sampling from z_N; same shape, dtype and device.
 
     Args:
         denoiser: (z_n, n) → ε̂, `n` holding the step of each clip in float32. Guidance, inpainting

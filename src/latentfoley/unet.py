@@ -23,7 +23,7 @@ from latentfoley.notation import Embedding, Latent
 
 class Unet(nn.Module):
     """The denoiser. Any T and F work; below a multiple of 2^(levels - 1) the up path meets the
-    size of the skip it is joined with."""
+    size of the skip it is concatenated with."""
 
     def __init__(self, config: UnetConfig) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Residual blocks on the joined skips, transformers, then a doubling."""
+    """Residual blocks on the concatenated skips, transformers, then a doubling."""
 
     def __init__(
         self,

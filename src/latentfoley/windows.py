@@ -1,4 +1,4 @@
-"""Sounds of any length in bounded memory: two ways to apply a network piece by piece.
+"""Sounds of any length in bounded memory: two ways to apply a network window by window.
 
 `in_chunks` is for functions that look only so far to either side: the mel front end, the vocoder,
 Griffin-Lim. Each chunk is handed over with as much of its surroundings as the function can see,

@@ -106,7 +106,7 @@ def test_what_is_more_than_plain_lora_is_refused(folder, key, value, says):
     [
         (lambda name: name.replace("lora_A", "lora_C"), "is no half of a plain LoRA"),
         (lambda name: name.replace("base_model.model.", ""), "is no half of a plain LoRA"),
-        (lambda name: name.replace(".to_q.lora_A", ".to_p.lora_A"), "do not go together"),
+        (lambda name: name.replace(".to_q.lora_A", ".to_p.lora_A"), "do not match"),
         (lambda name: name.replace(".to_q.", ".to_p."), r"'.*\.to_p', which .* Did you mean"),
     ],
 )

@@ -65,7 +65,7 @@ def test_a_stop_loses_nothing(run, recipe, monkeypatch, tmp_path):
     monkeypatch.setattr(generated, "generate_one", stop_after_two)
     end = run("ablate", recipe(), "--out", "made", "--workers", 1)
     assert end.code == 130
-    assert end.err == "stopped; what is written is whole, and the same command goes on\n"
+    assert end.err == "stopped; what is written is whole, and the same command resumes\n"
     assert len(list(tmp_path.glob("made/clips/*/*"))) == 2
 
 

@@ -108,7 +108,7 @@ class TestPrepare:
         monkeypatch.setattr("latentfoley.data.prepare.map_in_processes", stop)
         end = run("data", "prepare", "in", "out")
         assert end.code == 130
-        assert end.err == "stopped; what is written is whole, and the same command goes on\n"
+        assert end.err == "stopped; what is written is whole, and the same command resumes\n"
         monkeypatch.undo()
 
     @pytest.mark.parametrize(

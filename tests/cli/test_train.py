@@ -93,7 +93,7 @@ class TestVae:
         with monkeypatch.context() as patch:
             patch.setattr(VaeTask, "step", stopped_step)
             end = vae()
-        assert (end.code, end.err) == (130, "stopped, and saved in run; the same command goes on\n")
+        assert (end.code, end.err) == (130, "stopped, and saved in run; the same command resumes\n")
         assert not (tmp_path / "run" / "model").exists()
         steps = []
         monkeypatch.setattr(VaeTask, "step", lambda task, n: [steps.append(n), step(task, n)][1])

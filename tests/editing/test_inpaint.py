@@ -1,4 +1,4 @@
-"""Inpainting and extension: what is kept is kept to the sample, what is not is made anew."""
+"""Inpainting and extension: what is kept is kept to the sample, what is not is regenerated."""
 
 from dataclasses import replace
 

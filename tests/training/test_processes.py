@@ -143,7 +143,7 @@ class TestTwoProcesses:
 
 
 class TestKilled:
-    """SIGKILL at any moment: the same command goes on, and makes the steps it would have made."""
+    """SIGKILL at any moment: the same command resumes, and makes the steps it would have made."""
 
     @pytest.mark.parametrize(
         ("kind", "moment"),
@@ -182,8 +182,8 @@ class TestOneOfTwo:
         processes[1].terminate()
         assert trainer.ended(*processes) == [130, 130]
         assert load_checkpoint(folder / "run")["step"] == len(logged(folder))
-        assert "the same command goes on" in (folder / "said-0.txt").read_text()
-        assert "goes on" not in (folder / "said-1.txt").read_text()
+        assert "the same command resumes" in (folder / "said-0.txt").read_text()
+        assert "resumes" not in (folder / "said-1.txt").read_text()
 
     def test_the_death_of_one_ends_all(self, running):
         folder, processes = running
@@ -191,7 +191,7 @@ class TestOneOfTwo:
         assert trainer.ended(*processes) == [1, -signal.SIGKILL]
         text = " ".join((folder / "said-0.txt").read_text().split())
         assert "another process of this run is gone" in text
-        assert "The same command goes on from the last checkpoint" in text
+        assert "The same command resumes from the last checkpoint" in text
 
     def test_a_disk_that_fails_the_first_ends_all(self, running):
         folder, processes = running

@@ -144,7 +144,7 @@ def read_adapter(folder: Path) -> StoredAdapter:
     """Read an adapter that was trained here or by peft.
 
     Raises:
-        ModelError: it is none, is damaged, or is more than plain LoRA of linear layers.
+        ModelError: it is no adapter, is damaged, or is more than plain LoRA of linear layers.
     """
     if not (folder / CONFIG).is_file():
         hint = nearest_files(folder) if not folder.exists() else ""
@@ -197,5 +197,5 @@ def _pairs(weights: Mapping[str, Tensor], folder: Path) -> dict[str, tuple[Tenso
         found.setdefault(layer, {})[half] = tensor
     for layer, halves in found.items():
         if len(halves) < 2 or halves["lora_A"].shape[0] != halves["lora_B"].shape[1]:
-            raise ModelError(f"{folder / WEIGHTS}: A and B of '{layer}' do not go together")
+            raise ModelError(f"{folder / WEIGHTS}: A and B of '{layer}' do not match")
     return {layer: (halves["lora_A"], halves["lora_B"]) for layer, halves in found.items()}

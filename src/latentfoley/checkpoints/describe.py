@@ -10,9 +10,9 @@ from latentfoley.checkpoints.registry import PUBLISHED, Published, by_hub_id
 
 
 def describe(parts: Parts, name: str) -> dict[str, Any]:
-    """Return the facts of an opened model; counts are of tensors, sizes in bytes."""
-    facts: dict[str, Any] = {"model": name, "path": str(parts.where)}
-    facts["parts"] = {
+    """Return the metadata of an opened model; counts are of tensors, sizes in bytes."""
+    metadata: dict[str, Any] = {"model": name, "path": str(parts.where)}
+    metadata["parts"] = {
         part: {
             "parameters": sum(t.numel() for t in stored.weights.values() if t.is_floating_point()),
             "bytes": sum(t.numel() * t.element_size() for t in stored.weights.values()),
@@ -20,20 +20,20 @@ def describe(parts: Parts, name: str) -> dict[str, Any]:
         }
         for part, stored in parts.stored.items()
     }
-    facts["heads"] = {"value": list(parts.unet.config.heads), "why": parts.heads.why}
-    facts["text_eps"] = {"value": parts.text.config["layer_norm_eps"], "why": parts.eps.why}
-    facts["scaling_factor"] = parts.vae.config.scaling_factor
-    facts["prediction"] = parts.schedule.prediction
-    facts["latent"] = {
+    metadata["heads"] = {"value": list(parts.unet.config.heads), "why": parts.heads.why}
+    metadata["text_eps"] = {"value": parts.text.config["layer_norm_eps"], "why": parts.eps.why}
+    metadata["scaling_factor"] = parts.vae.config.scaling_factor
+    metadata["prediction"] = parts.schedule.prediction
+    metadata["latent"] = {
         "channels": parts.vae.config.latent_channels,
         "compression": parts.vae.config.compression,
     }
     known = read_known_kinds(parts.where) if parts.where.is_dir() else None
-    facts["kinds"] = list(known.names) if known else []
-    facts["audio_tower"] = parts.audio is not None
-    facts["trained_from"] = parts.about.trained_from
-    facts["licence"] = stated_licence(parts, name) or _own_licence(parts.where)
-    return facts
+    metadata["kinds"] = list(known.names) if known else []
+    metadata["audio_tower"] = parts.audio is not None
+    metadata["trained_from"] = parts.about.trained_from
+    metadata["licence"] = stated_licence(parts, name) or _own_licence(parts.where)
+    return metadata
 
 
 def stated_licence(parts: Parts, name: str) -> str:

@@ -97,7 +97,7 @@ def _snapshot(hub_id: str, revision: str | None, patterns: tuple[str, ...]) -> P
         reason = str(error).partition("\n")[0]
         raise ModelError(
             f"'{hub_id}' could not be fetched from the Hugging Face hub ({reason}). Asked for "
-            "again, a download goes on with the files that are not there yet. Without "
+            "again, a download resumes with the files that are missing. Without "
             f"network, give a folder that holds the model, set {MIRROR} to a folder of models "
             "(owner/name), or use the embedded model 'tiny'."
         ) from None

@@ -47,7 +47,7 @@ class Kind(Generic[C]):
         write_tensors(folder / self.file, weights)
 
     def read(self, folder: Path, adapt: Callable[[Json], Json] = lambda values: values) -> C:
-        """Read config.json; `adapt` may change our fields before they are judged.
+        """Read config.json; `adapt` may change our fields before they are validated.
 
         Raises:
             ModelError: a class or setting that our network does not have, or a missing entry.

@@ -121,7 +121,7 @@ def require_tensors(content: Any, where: Path) -> dict[str, Tensor]:
     """Check that every value is an ordinary tensor with a name.
 
     Raises:
-        ModelError: names the first entry that is none.
+        ModelError: names the first entry that is no tensor.
     """
     if not isinstance(content, dict):
         raise ModelError(f"{where} holds a {type(content).__name__}, not named tensors")

@@ -19,7 +19,7 @@ def ablate(
         int | None, typer.Option(min=1, help="Only so many prompts, as many of each label.")
     ] = None,
 ) -> None:
-    """Compare settings or models over the same prompts; the same command goes on after a stop."""
+    """Compare settings or models over the same prompts; the same command resumes after a stop."""
     from rich.console import Console
     from rich.markup import escape
 

@@ -72,7 +72,7 @@ def scan(
 @app.command()
 def prepare(
     folder: Folder,
-    out: Annotated[Path, typer.Argument(help="New or empty folder, or one to go on in.")],
+    out: Annotated[Path, typer.Argument(help="New or empty folder, or one to resume.")],
     rate: Annotated[int, typer.Option(help="Sample rate of the clips, in Hz.")] = 16_000,
     piece: Annotated[
         float, typer.Option(help="Cut recordings about that often, in seconds, 1 to 3600.")
@@ -88,7 +88,7 @@ def prepare(
 ) -> None:
     """Pack a folder into tar shards: mono (the mean of the channels), at one rate, with a manifest.
 
-    Stopped or killed, the same command goes on. Broken files are left out and listed.
+    Stopped or killed, the same command resumes. Broken files are left out and listed.
 
     Example: latentfoley data prepare recordings/ prepared/
     """
@@ -116,7 +116,7 @@ def prepare(
 @app.command()
 def encode(
     shards: Annotated[Path, typer.Argument(help="Folder that `data prepare` has written.")],
-    out: Annotated[Path, typer.Argument(help="New or empty folder, or one to go on in.")],
+    out: Annotated[Path, typer.Argument(help="New or empty folder, or one to resume.")],
     model: Annotated[str, typer.Option("-m", "--model", help="tiny, a folder, or a hub id.")] = (
         "tiny"
     ),
@@ -138,7 +138,7 @@ def encode(
 ) -> None:
     """Encode shards: log-mels, latents and CLAP embeddings, under the key of what made them.
 
-    Stopped or killed, the same command goes on. What another model has made is refused.
+    Stopped or killed, the same command resumes. What another model has made is refused.
 
     Example: latentfoley data encode prepared/ latents/ --model tiny
     """

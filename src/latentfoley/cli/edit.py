@@ -52,10 +52,10 @@ def edit(
     before: Annotated[float | None, Option(help="extend: seconds to add at the start.")] = None,
     after: Annotated[float | None, Option(help="extend: seconds to add at the end.")] = None,
     cutoff: Annotated[
-        float | None, Option(help="upsample: make anew what is above, in Hz. [default: found]")
+        float | None, Option(help="upsample: regenerate what is above, in Hz. [default: found]")
     ] = None,
     seam: Annotated[
-        float | None, Option(help="loop: seconds made anew around the seam. [default: 0.5]")
+        float | None, Option(help="loop: seconds regenerated around the seam. [default: 0.5]")
     ] = None,
     with_: Annotated[Path | None, Option("--with", help="morph: the second recording.")] = None,
     mix: Annotated[
@@ -63,7 +63,9 @@ def edit(
     ] = None,
     repeats: Annotated[
         int | None,
-        Option(help="inpaint, extend, upsample, loop: walks of every step, 1 to 20. [default: 1]"),
+        Option(
+            help="inpaint, extend, upsample, loop: passes over every step, 1 to 20. [default: 1]"
+        ),
     ] = None,
     audio_prompt: options.AudioPrompt = None,
     negative_prompt: options.NegativePrompt = "",

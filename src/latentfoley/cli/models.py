@@ -67,13 +67,13 @@ def info(
         prediction=prediction,
         ema=not no_ema,
     )
-    facts = describe(parts, model)
-    typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(_lines(facts)))
+    metadata = describe(parts, model)
+    typer.echo(json.dumps(metadata, indent=2) if as_json else "\n".join(_lines(metadata)))
 
 
 @app.command()
 def download(model: ModelName, revision: options.Revision = None) -> None:
-    """Fetch a model from the hub, go on where a fetch was cut off, and check every file."""
+    """Fetch a model from the hub, resume a fetch that was cut off, and check every file."""
     from latentfoley.checkpoints.hub import check
     from latentfoley.checkpoints.registry import PUBLISHED
     from latentfoley.loading import find_folder
@@ -126,23 +126,23 @@ def export(
     typer.echo(f"{out}  {size / 1e6:.1f} MB")
 
 
-def _lines(facts: dict[str, Any]) -> list[str]:
-    lines = [f"{'model':16} {facts['model']}", f"{'path':16} {facts['path']}"]
+def _lines(metadata: dict[str, Any]) -> list[str]:
+    lines = [f"{'model':16} {metadata['model']}", f"{'path':16} {metadata['path']}"]
     lines += [
         f"{part:16} {size['parameters']:,} parameters, {size['bytes'] / 1e6:.1f} MB, "
         f"{size['precision']}"
-        for part, size in facts["parts"].items()
+        for part, size in metadata["parts"].items()
     ]
-    latent, heads, eps = facts["latent"], facts["heads"], facts["text_eps"]
+    latent, heads, eps = metadata["latent"], metadata["heads"], metadata["text_eps"]
     rows = {
         "attention heads": f"{', '.join(map(str, heads['value']))} ({heads['why']})",
         "text LayerNorm ε": f"{eps['value']:g} ({eps['why']})",
         "latent": f"{latent['channels']} channels, compression {latent['compression']}, "
-        f"scaling factor {facts['scaling_factor']}",
-        "predicts": facts["prediction"],
-        "audio tower": "yes" if facts["audio_tower"] else "no: cannot be guided by recordings",
-        "knows": ", ".join(facts["kinds"]),
-        "trained from": facts["trained_from"],
-        "licence": facts["licence"],
+        f"scaling factor {metadata['scaling_factor']}",
+        "predicts": metadata["prediction"],
+        "audio tower": "yes" if metadata["audio_tower"] else "no: cannot be guided by recordings",
+        "knows": ", ".join(metadata["kinds"]),
+        "trained from": metadata["trained_from"],
+        "licence": metadata["licence"],
     }
     return lines + [f"{label:16} {text}" for label, text in rows.items() if text]

@@ -202,5 +202,5 @@ def resumable(place: Path, what: str) -> Iterator[None]:
         with locked(place, what):
             yield
     except KeyboardInterrupt:
-        typer.echo("stopped; what is written is whole, and the same command goes on", err=True)
+        typer.echo("stopped; what is written is whole, and the same command resumes", err=True)
         raise

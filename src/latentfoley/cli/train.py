@@ -106,7 +106,7 @@ def _run(
 ) -> None:
     """Read the recipe, build the task and train; every run resumes from its last checkpoint.
 
-    Prints the folder of the trained component, or how to go on after a stop.
+    Prints the folder of the trained component, or how to resume after a stop.
     """
     from latentfoley.devices import choose_device
     from latentfoley.recipes import read_recipe
@@ -121,7 +121,7 @@ def _run(
             finished = train(task, recipe.run, progress=progress)
     if not finished:
         if first:
-            said = f"stopped, and saved in {recipe.run.folder}; the same command goes on"
+            said = f"stopped, and saved in {recipe.run.folder}; the same command resumes"
             typer.echo(said, err=True)
         raise typer.Exit(130)  # as after Ctrl-C
     if first:

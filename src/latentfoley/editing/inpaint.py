@@ -1,6 +1,6 @@
-"""Inpainting: make a region of a recording anew, in keeping with what is around it.
+"""Inpainting: regenerate a region of a recording, in keeping with what is around it.
 
-At every level n of the walk the part that is kept is put back, noised to that level:
+At every level n of sampling the part that is kept is put back, noised to that level:
 
     z_n ← m z_n + (1 − m) (√ᾱ_n z_0 + √(1 − ᾱ_n) ε)          [RePaint, Lugmayr et al. 2022, eq. 8]
 
@@ -28,13 +28,13 @@ from latentfoley.sampling import Samples, SamplingRun
 
 @dataclass(frozen=True, eq=False)
 class Inpainting:
-    """A recording of which a region is made anew.
+    """A recording of which a region is regenerated.
 
     Attributes:
         source: the recording.
         z_0: its latent.
-        region: what is made anew.
-        repeats: how often each step is walked, ≥ 1; more brings the region into better keeping
+        region: what is regenerated.
+        repeats: how often each step is passed, ≥ 1; more brings the region into better keeping
             with its surroundings, at as many times the cost.
     """
 
@@ -80,7 +80,7 @@ class Inpainting:
 
     @cached_property
     def mask(self) -> LatentMask:
-        """1 where the latent is made anew, 0.5 beside it, 0 where it is kept."""
+        """1 where the latent is regenerated, 0.5 beside it, 0 where it is kept."""
         return self.region.latent_mask().to(self.z_0)
 
     def enter(self, run: SamplingRun) -> SamplingRun:

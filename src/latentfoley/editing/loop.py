@@ -20,7 +20,7 @@ from latentfoley.sampling import Samples, SamplingRun
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """A recording whose two ends are made anew, as one.
+    """A recording whose two ends are regenerated, as one.
 
     Attributes:
         rolled: the inpainting of its middle, where the ends meet.

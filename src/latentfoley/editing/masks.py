@@ -1,8 +1,8 @@
-"""Where a recording is made anew: in its latent, in its samples and in its spectrum.
+"""Where a recording is regenerated: in its latent, in its samples and in its spectrum.
 
 A latent position covers r frames by r mel bands, 40 ms by 4 bands at r = 4. Every position that a
-region touches is made anew, so that nothing of what was there leaks into the rest; the positions
-beside it may change late in the walk, when only details are still open. It does not know what is
+region touches is regenerated, so that nothing of what was there leaks into the rest; the positions
+beside it may change late in sampling, when only details are still open. It does not know what is
 put there.
 """
 
@@ -52,7 +52,7 @@ class Region:
         return inside
 
     def latent_mask(self) -> LatentMask:
-        """Return 1 where the latent is made anew, 0.5 beside it and 0 where it is kept."""
+        """Return 1 where the latent is regenerated, 0.5 beside it and 0 where it is kept."""
         r, hop = self.config.vae.compression, self.config.mel.hop_length
         n_latents = -(-self.n_samples // (r * hop))
         inside = np.zeros(n_latents * r * hop, dtype=bool)
@@ -79,7 +79,7 @@ class Region:
         """Return `made` in the region and `kept` elsewhere: to the sample outside the spans, and
         spectrum by spectrum outside the bands.
 
-        Where the two together would clip, `made` is turned down, and `kept` stays as it is.
+        Where their sum would clip, `made` is turned down, and `kept` stays as it is.
         """
         composed = self._mix(kept, made)
         if np.abs(composed).max(initial=0) > 1:
@@ -123,7 +123,7 @@ def keep_bands(
     hz = torch.linspace(0, sample_rate / 2, len(spectrum))
     gain = torch.zeros_like(hz)
     for low, high in bands_hz:
-        # An edge at 0 Hz or at the highest frequency is none.
+        # At 0 Hz and at the highest frequency there is no edge.
         rising = _ramp(hz - low) if low > 0 else torch.ones_like(hz)
         falling = _ramp(high - hz) if high < sample_rate / 2 else torch.ones_like(hz)
         gain = torch.maximum(gain, rising * falling)

@@ -39,11 +39,11 @@ class EditRequest(SamplingRequest):
             come from, instead of adding noise at random; keeps more of its structure.
         spans: of an inpainting: beginning and end of each, in seconds; none is all the time.
         bands: of an inpainting: lower and upper edge of each, in Hz; none is all frequencies.
-        repeats: of all that makes a part anew: how often each step is walked, 1 … 20; more is in
+        repeats: of all that regenerates a part: how often each step is passed, 1 … 20; more is in
             better keeping with the surroundings (RePaint's resampling).
         before_s, after_s: of an extension: seconds to add at the start and at the end.
-        cutoff_hz: of an upsampling: the band above is made anew; None finds where it ends.
-        seam_s: of a loop: how much of it is made anew, half at either end.
+        cutoff_hz: of an upsampling: the band above is regenerated; None finds where it ends.
+        seam_s: of a loop: how much of it is regenerated, half at either end.
         other: of a morph: the second recording.
         mix: of a morph: 0 is the first recording … 1 the second.
     """

@@ -117,7 +117,7 @@ def invert(
     plan: Plan,
     callback: Callback | None = None,
 ) -> Latent:
-    """Return the latent at the start of `plan` from which a deterministic walk leads to z_0.
+    """Return the latent at the start of `plan` from which a deterministic sampler leads to z_0.
 
     The same loop and the same equation, with the noise level rising.   [Song et al. 2021, §4.3]
     """

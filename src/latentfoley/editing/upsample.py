@@ -1,4 +1,4 @@
-"""Super-resolution: the band that a recording lacks is made anew, the band it has stays.
+"""Super-resolution: the band that a recording lacks is regenerated, the band it has stays.
 
 It is inpainting with a region that reaches from a cutoff to the highest frequency; this file finds
 the cutoff. It does not know how the region is filled.
@@ -47,7 +47,7 @@ def missing_band(source: Source, config: ModelConfig) -> tuple[Source, Region]:
         if found > highest - LEAST_BAND_HZ:
             raise InputError(
                 f"'{name}' reaches up to {highest:g} Hz, as high as the model hears: nothing is "
-                f"missing. A cutoff_hz below {highest - LEAST_BAND_HZ:g} makes the band above anew."
+                f"missing. A cutoff_hz below {highest - LEAST_BAND_HZ:g} regenerates what is above."
             )
     if found >= highest:
         raise InputError(

@@ -188,7 +188,7 @@ class Service:
         """Return a job of an owner.
 
         Raises:
-            Problem: there is none.
+            Problem: there is no such job.
         """
         job = await run_in_threadpool(self.store.get, job_id) if len(job_id) == 32 else None
         if job is None or job.owner != owner:
@@ -262,7 +262,7 @@ class Service:
     # What workers call.
 
     def take(self) -> Live | None:
-        """Return the next job, None where there is none."""
+        """Return the next job, None where there is no such job."""
         if not self._queue or self.stopping:
             return None
         live = self._live[self._queue.pop(0)]

@@ -37,7 +37,8 @@ def measure(path: Path, max_s: float) -> float:
     """Decode a recording to its end and return its length in seconds.
 
     Raises:
-        AudioFileError: it is none, is damaged, or longer than `max_s`; named without its folder.
+        AudioFileError: it is no recording, is damaged, or longer than `max_s`; its folder is not
+            named.
     """
     duration_s = 0.0
     try:

@@ -43,7 +43,7 @@ def save_checkpoint(folder: Path, state: State, *, keep: int, best_step: int | N
         reason = str(error).partition("\n")[0]
         raise TrainingError(
             f"could not write a checkpoint to {path.parent} ({reason}); the previous one is "
-            "intact. Make room, and the same command goes on"
+            "intact. Make room, and the same command resumes"
         ) from error
     _prune(folder, keep, best_step)
 

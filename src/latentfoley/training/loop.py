@@ -93,7 +93,7 @@ def _explained(recipe: RunRecipe) -> Iterator[None]:
     except OSError as error:
         raise TrainingError(
             f"{error}; the last checkpoint in {recipe.folder} is good. Make room, or bring back "
-            "the file, and the same command goes on"
+            "the file, and the same command resumes"
         ) from error
 
 

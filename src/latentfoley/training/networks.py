@@ -39,7 +39,7 @@ def compute_twice(module: nn.Module) -> int:
     """Let every block recompute its insides in the backward pass; return how many there are."""
     blocks = [block for block in module.modules() if isinstance(block, _BLOCKS)]
     for block in blocks:
-        # A module made anew from this one would share the bound method: do this after any copy.
+        # A module rebuilt from this one would share the bound method: do this after any copy.
         twice = functools.partial(checkpoint, block.forward, use_reentrant=False)
         block.forward = twice  # type: ignore[method-assign]
     return len(blocks)

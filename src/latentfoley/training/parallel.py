@@ -169,7 +169,7 @@ def collective(operation: Callable[..., Any], *tensors: Any) -> None:
         reason = str(error).partition("\n")[0]
         raise TrainingError(
             f"another process of this run is gone ({reason}); its own message says why. The same "
-            "command goes on from the last checkpoint"
+            "command resumes from the last checkpoint"
         ) from error
 
 

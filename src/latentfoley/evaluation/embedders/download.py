@@ -35,7 +35,7 @@ def download(url: str, target: Path, sha256: str, progress: Progress | None = No
         there = part.stat().st_size if part.is_file() else 0
         raise ModelError(
             f"{url} could not be fetched: {getattr(error, 'reason', None) or error}. {there:,} "
-            f"bytes of it are kept, and the same command goes on from there. Without network, put "
+            f"bytes of it are kept, and the same command resumes from there. Without network, put "
             f"the file at '{target}'"
         ) from None
     digest = hash_file(part)
