@@ -211,6 +211,17 @@ class TestCandidates:
         assert best.provenance.candidate == 1
         assert best.score == pytest.approx(-0.1)
 
+    def test_a_silent_one_is_never_kept(self, generate, micro_model, monkeypatch):
+        """CLAP may score silence best; it is kept where there is nothing else."""
+        scores = iter([0.9, 0.1, 0.8])
+        E = micro_model.text.embed(["rain"])[0]
+        monkeypatch.setattr(micro_model.audio, "embed", lambda x, rate: next(scores) * E)
+        sounds = iter([tone(amplitude=1.1e-3), tone(), np.zeros(16_000, np.float32)])
+        monkeypatch.setattr(Model, "_sounds", lambda *_: [next(sounds)])
+        (best,) = generate("rain", candidates=3)
+        assert best.provenance.candidate == 1
+        assert best.score == pytest.approx(0.1)
+
     def test_alone_it_has_no_score(self, generate):
         assert generate("rain")[0].score is None
 

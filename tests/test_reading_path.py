@@ -10,9 +10,10 @@ import latentfoley
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(latentfoley.__file__).parent
-# What a request is, how a clip is recorded, and checks: beside the way from text to waveform.
+# What a request is, how a clip is finished and recorded, checks: beside the way to a waveform.
 BESIDE = {
     *("audio.py", "clip.py", "config.py", "devices.py", "encoding.py", "errors.py"),
+    "finishing.py",
     *("notation.py", "provenance.py", "request.py", "version.py"),
 }
 

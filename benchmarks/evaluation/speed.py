@@ -41,9 +41,9 @@ from latentfoley.evaluation.features.extract import (
     extract_features,
 )
 from latentfoley.evaluation.metrics.divergence import log_softmax
-from latentfoley.evaluation.metrics.loudness import measure
 from latentfoley.evaluation.sections import Inputs, embedder_section, level_section
 from latentfoley.evaluation.sets.clips import Clip, ClipSet
+from latentfoley.levels import measure
 
 HERE = Path(__file__).parent
 RATE, DURATION_S = 16_000, 10.0

@@ -361,6 +361,7 @@ def write_audio(
     *,
     provenance: Mapping[str, object] | None,
     subtype: str | None = None,
+    channels: int = 1,
 ) -> float:
     """Write a mono recording whole or not at all; missing folders are made.
 
@@ -377,6 +378,7 @@ def write_audio(
         provenance: the record to store in the comment, as plain JSON values; None for none.
         subtype: WAV: PCM_16 (default), PCM_24, FLOAT. FLAC: PCM_16 (default), PCM_24.
             Ogg: VORBIS (default), OPUS. MP3: MPEG_LAYER_III.
+        channels: 1, or 2 that are the same.
 
     Returns:
         The gain that was applied: 1.0 unless the waveform was too loud.
@@ -388,7 +390,12 @@ def write_audio(
     """
     suffix = Path(path).suffix
     data = encode_audio(
-        waveform, sample_rate, suffix=suffix, provenance=provenance, subtype=subtype
+        waveform,
+        sample_rate,
+        suffix=suffix,
+        provenance=provenance,
+        subtype=subtype,
+        channels=channels,
     )
     try:
         write_atomically(path, data)

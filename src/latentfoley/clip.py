@@ -1,6 +1,7 @@
 """A generated sound and how it came to be."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,9 +9,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from jaxtyping import Float32
 
-from latentfoley.audio import write_audio
+from latentfoley.audio import resample, write_audio
 from latentfoley.config import MelConfig
+from latentfoley.finishing import NAMES as FINISHING
 from latentfoley.known import FarPrompt
+from latentfoley.levels import Levels, measure
 from latentfoley.model import ModelParts
 from latentfoley.provenance import Provenance, RecordingRef, identity
 from latentfoley.request import SamplingRequest
@@ -22,8 +25,8 @@ class Clip:
     """One generated sound.
 
     Attributes:
-        waveform: mono samples in [-1, 1].
-        mel: the model's front end, which holds the sample rate.
+        waveform: mono samples in [-1, 1], finished; see `Finishing`.
+        mel: the model's front end.
         provenance: everything that decided the samples.
         score: cosine between the sound's and the prompt's CLAP embedding; None unless ranked.
         far: says so where the prompt is far from every kind of sound that the model knows.
@@ -38,12 +41,17 @@ class Clip:
     @property
     def sample_rate(self) -> int:
         """Samples per second."""
-        return self.mel.sample_rate
+        return self.provenance.sample_rate or self.mel.sample_rate
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return len(self.waveform) / self.sample_rate
+
+    @cached_property
+    def levels(self) -> Levels:
+        """How loud it is, and how much of it is silent."""
+        return measure(self.waveform, self.sample_rate)
 
     def save(self, path: str | Path) -> Path:
         """Write a .wav, .flac, .ogg or .mp3 with the provenance in its metadata.
@@ -51,14 +59,21 @@ class Clip:
         Raises:
             AudioFileError: another suffix, or the place cannot be written to.
         """
-        write_audio(path, self.waveform, self.sample_rate, provenance=self.provenance.to_record())
+        write_audio(
+            path,
+            self.waveform,
+            self.sample_rate,
+            provenance=self.provenance.to_record(),
+            channels=self.provenance.channels,
+        )
         return Path(path)
 
     def plot(self, path: str | Path) -> Path:
         """Write a PNG of the waveform above the log-mel."""
         from latentfoley.pictures import plot_clips
 
-        plot_clips(Path(path), [self.waveform], [self.provenance.title], self.mel)
+        waveform = resample(self.waveform, self.sample_rate, self.mel.sample_rate)
+        plot_clips(Path(path), [waveform], [self.provenance.title], self.mel)
         return Path(path)
 
     def _repr_html_(self) -> str:
@@ -75,6 +90,7 @@ class Clip:
 _RECORDED = {
     *("negative_prompt", "seed", "index"),
     *("sampler", "steps", "eta", "guidance", "loop"),
+    *FINISHING,
 }
 
 

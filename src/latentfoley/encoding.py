@@ -54,6 +54,7 @@ def encode_audio(
     suffix: str,
     provenance: Mapping[str, object] | None,
     subtype: str | None = None,
+    channels: int = 1,
 ) -> bytes:
     """Return the bytes of the file that `write_audio` writes, for those who send instead of save.
 
@@ -62,7 +63,7 @@ def encode_audio(
     """
     _require_writable(waveform)
     name, codec = _format_for(suffix, subtype)
-    _require_codec_rate(codec, sample_rate)
+    require_rate(suffix, sample_rate, subtype)
     comment = "" if provenance is None else json_line(provenance)
     if len(comment) > MAX_PROVENANCE_BYTES:
         raise InputError(
@@ -70,13 +71,14 @@ def encode_audio(
         )
     gain = safe_gain(waveform)
     buffer = io.BytesIO()
-    with soundfile.SoundFile(buffer, "w", sample_rate, 1, codec, format=name) as file:
+    with soundfile.SoundFile(buffer, "w", sample_rate, channels, codec, format=name) as file:
         if comment:
             file.comment = comment
         # In blocks: rounding takes many times a sound's memory, and the Vorbis encoder crashes the
         # process on minutes of sound in one call.
         for start in range(0, len(waveform), _BLOCK_SAMPLES):
-            file.write(_quantise(gain * waveform[start : start + _BLOCK_SAMPLES], codec))
+            block = _quantise(gain * waveform[start : start + _BLOCK_SAMPLES], codec)
+            file.write(np.tile(block[:, None], channels))
     return buffer.getvalue()
 
 
@@ -138,7 +140,13 @@ def _format_for(suffix: str, subtype: str | None) -> tuple[str, str]:
     return name, codec
 
 
-def _require_codec_rate(codec: str, sample_rate: int) -> None:
+def require_rate(suffix: str, sample_rate: int, subtype: str | None = None) -> None:
+    """Refuse a sample rate that a format cannot hold.
+
+    Raises:
+        InputError: it cannot, or there is no such format.
+    """
+    _, codec = _format_for(suffix, subtype)
     rates = _CODEC_RATES.get(codec)
     if rates is None and not MIN_WRITTEN_RATE <= sample_rate <= MAX_WRITTEN_RATE:
         raise InputError(

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from latentfoley.audio import require_finite
 from latentfoley.circle import LoopedGeneration
@@ -19,6 +21,8 @@ from latentfoley.clip import Clip, record_of
 from latentfoley.diffusion import guided
 from latentfoley.editing import prepare
 from latentfoley.editing.request import EditRequest
+from latentfoley.finishing import finish
+from latentfoley.levels import FAINT_LUFS, loudness
 from latentfoley.model import ModelParts, latent_shape
 from latentfoley.notation import Embedding, Latent
 from latentfoley.progress import Progress
@@ -169,15 +173,21 @@ class Model(ModelParts):
         return [mode.finish(waveform) for waveform in waveforms]
 
     def _best(self, mode: SamplingMode, E: Embedding, made: list[tuple[Job, Samples]]) -> Clip:
-        """Return the candidate whose sound is nearest to E; without candidates, the only one."""
-        scores: list[float | None] = [None]
+        """Return the candidate whose sound is nearest to E, finished; of one, that one. A faint
+        one is taken only where all are."""
+        scores: list[tuple[bool, float] | None] = [None]
         if len(made) > 1:
-            rate = self.config.mel.sample_rate
-            scores = [float(self.audio.embed(x, rate) @ E[p]) for (p, _, _), x in made]
-        score, ((_, index, candidate), waveform) = max(
-            zip(scores, made, strict=True), key=lambda pair: pair[0] or 0.0
+            scores = [self._rank(x, E[p]) for (p, _, _), x in made]
+        rank, ((_, index, candidate), waveform) = max(
+            zip(scores, made, strict=True), key=lambda pair: pair[0] or (False, 0.0)
         )
         asked = mode.request.clip(index - mode.request.index)
-        return Clip(
-            waveform, self.config.mel, record_of(self, asked, candidate, len(waveform)), score
-        )
+        record = record_of(self, asked, candidate, len(waveform))
+        rate = self.config.mel.sample_rate
+        finished = finish(waveform, rate, asked, loop=asked.loops)
+        return Clip(finished, self.config.mel, record, rank and rank[1])
+
+    def _rank(self, waveform: Samples, E: Float[Tensor, "D"]) -> tuple[bool, float]:
+        """Return whether there is anything to hear, and the cosine to E: CLAP likes silence."""
+        rate = self.config.mel.sample_rate
+        return loudness(waveform, rate) >= FAINT_LUFS, float(self.audio.embed(waveform, rate) @ E)

@@ -35,6 +35,7 @@ from latentfoley.config import Prediction
 from latentfoley.containers import read_comment
 from latentfoley.encoding import json_line
 from latentfoley.errors import AudioFileError, InputError, nearest
+from latentfoley.finishing import Finishing
 from latentfoley.version import __version__
 
 SCHEMA_VERSION: Final = 2
@@ -181,8 +182,8 @@ def identity(model: ModelIdentity, request: Request) -> str:
     return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
-class Provenance(BaseModel):
-    """Everything that decided the samples of one generated file.
+class Provenance(Finishing):
+    """Everything that decided the samples of one generated file, `Finishing` included.
 
     Attributes:
         schema_version: of this record; a reader refuses those it does not know.
@@ -201,7 +202,7 @@ class Provenance(BaseModel):
         steps: denoising steps, ≥ 1.
         eta: share of fresh noise per step, ≥ 0; 0 is deterministic.
         guidance: classifier-free guidance scale, ≥ 0; 1 is none.
-        duration_s: length, in seconds, > 0.
+        duration_s: length before anything was trimmed, in seconds, > 0.
         loop: whether it was generated to repeat without a seam.
         model, revision, tokenizer, prediction, compat, dtype: as they were given to `load`.
         device: kind of device, "" in records of schema 1.

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     ValidationError,
     ValidationInfo,
@@ -16,7 +15,10 @@ from pydantic import (
     model_validator,
 )
 
+from latentfoley.encoding import MAX_WRITTEN_RATE, MIN_WRITTEN_RATE
 from latentfoley.errors import InputError, nearest, what_is_wrong
+from latentfoley.finishing import NAMES as FINISHING
+from latentfoley.finishing import Finishing
 from latentfoley.provenance import EditRecord, Provenance, RecordingRef
 from latentfoley.samplers import SAMPLERS, SPACINGS
 
@@ -36,10 +38,11 @@ Prompt = str | Mapping[str, float]
 """A text, or texts with weights: the embedding is their weighted mean, made a unit vector."""
 
 
-class SamplingRequest(BaseModel):
-    """What every request says: what to hear, and how to sample it. Every clip has a
-    number, its index, and its noise depends on nothing but (seed, index, candidate): it is the
-    same alone, in a batch, or on another machine.
+class SamplingRequest(Finishing):
+    """What every request says: what to hear, how to sample it, and how to finish it
+    (`finishing.Finishing` has those options). Every clip has a number, its index, and its noise
+    depends on nothing but (seed, index, candidate): it is the same alone, in a batch, or on another
+    machine.
 
     Attributes:
         prompts: texts or blends ("rain @0.7 + a dog barking @0.3"); empty with an audio prompt.
@@ -135,12 +138,19 @@ class SamplingRequest(BaseModel):
             raise ValueError("give prompts or an audio prompt, and not both")
         if self.eta > 0 and not SAMPLERS[self.sampler].takes_eta:
             raise ValueError(f"eta is a setting of ddim; {self.sampler} takes none")
+        if self.loops and (self.trim or self.fade_in_s or self.fade_out_s):
+            raise ValueError("a loop has no ends: trim, fade_in_s and fade_out_s are not for it")
         return self
 
     @property
     def n_clips(self) -> int:
         """Clips in all."""
         return self.n * max(1, len(self.prompts))
+
+    @property
+    def loops(self) -> bool:
+        """Whether the end of a clip leads on to its beginning."""
+        return False
 
     @property
     def audio_prompts(self) -> tuple[tuple[Path, float], ...]:
@@ -184,6 +194,11 @@ class GenerationRequest(SamplingRequest):
     duration_s: float = 5.0
     loop: bool = False
 
+    @property
+    def loops(self) -> bool:
+        """Whether the end of a clip leads on to its beginning."""
+        return self.loop
+
     @classmethod
     def from_provenance(cls, record: Provenance, folder: Path = Path()) -> Self:
         """Build the request of the clip that a record describes.
@@ -214,6 +229,7 @@ class GenerationRequest(SamplingRequest):
 _RECORDED = (
     *("negative_prompt", "seed", "index", "candidate"),
     *("sampler", "spacing", "steps", "eta", "guidance"),
+    *FINISHING,
 )
 
 
@@ -240,6 +256,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "candidates": (1, MAX_CANDIDATES),
     "index": (0, 2**31),
     "candidate": (0, 2**31),
+    "fade_in_s": (0, 3600),
+    "fade_out_s": (0, 3600),
+    "normalise_lufs": (-60, 0),
+    "sample_rate": (MIN_WRITTEN_RATE, MAX_WRITTEN_RATE),
+    "channels": (1, 2),
 }
 
 

@@ -1,11 +1,13 @@
 """`latentfoley generate`: the files that are asked for, and the same ones every time."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import soundfile
 
+from latentfoley.pipeline import Model
 from latentfoley.provenance import read_provenance
 from signals import tone
 
@@ -16,6 +18,12 @@ def samples(path):
     return soundfile.read(path, dtype="int16")[0]
 
 
+def paths(end):
+    """Return the files that a command says it has written."""
+    assert (end.code, end.err) == (0, "")
+    return [line.partition("  ")[0] for line in end.out.splitlines()]
+
+
 def names(folder):
     return sorted(file.name for file in folder.iterdir())
 
@@ -23,7 +31,9 @@ def names(folder):
 class TestFiles:
     def test_one_prompt_makes_one_file_in_out(self, generate, tmp_path):
         end = generate("a dog barking, far away!")
-        assert end == (0, "out/000-a-dog-barking-far-away.wav  0.2 s\n", "")
+        assert (end.code, end.err) == (0, "")
+        said = r"out/000-a-dog-barking-far-away\.wav  0\.2 s  -\d\d\.\d LUFS\n"
+        assert re.fullmatch(said, end.out)
         waveform = samples(tmp_path / "out" / "000-a-dog-barking-far-away.wav")
         assert waveform.shape == (3200,)
         assert np.abs(waveform).max() > 0
@@ -40,7 +50,7 @@ class TestFiles:
     def test_every_clip_of_every_prompt_has_its_number(self, generate, tmp_path):
         end = generate("rain", "the sea", "-n", 2, "-o", "sounds")
         written = ["000-rain.wav", "001-rain.wav", "002-the-sea.wav", "003-the-sea.wav"]
-        assert end.out.split("  0.2 s\n") == [*(f"sounds/{name}" for name in written), ""]
+        assert paths(end) == [f"sounds/{name}" for name in written]
         assert names(tmp_path / "sounds") == written
         clips = [samples(tmp_path / "sounds" / name).tobytes() for name in written]
         assert len(set(clips)) == 4
@@ -48,7 +58,7 @@ class TestFiles:
     @pytest.mark.parametrize("name", ["dog.wav", "deep/er/dog.flac", "DOG.WAV"])
     def test_one_clip_takes_the_name_of_a_file(self, generate, tmp_path, name):
         end = generate("a dog", "-o", name)
-        assert end == (0, f"{name}  0.2 s\n", "")
+        assert paths(end) == [name]
         assert samples(tmp_path / name).shape == (3200,)
 
     def test_a_folder_may_have_a_dot_in_its_name(self, generate, tmp_path):
@@ -80,7 +90,7 @@ class TestFiles:
 class TestPlot:
     @pytest.mark.parametrize("prompt", ["rain", "雨 🐕", "$_$ \\frac", "a\nb\x1b", "w " * 900])
     def test_a_picture_beside_the_file(self, generate, tmp_path, prompt):
-        assert generate("-o", "it.wav", "--plot", prompt) == (0, "it.wav  0.2 s\n", "")
+        assert paths(generate("-o", "it.wav", "--plot", prompt)) == ["it.wav"]
         assert (tmp_path / "it.png").read_bytes().startswith(PNG)
         assert names(tmp_path) == ["it.png", "it.wav"]
 
@@ -195,6 +205,53 @@ class TestLike:
         tones = [tone(200 * (1 + k), 0.2, 192_000) for k in range(8)]
         soundfile.write(tmp_path / "wide.wav", np.stack(tones, axis=1), 192_000)
         end = generate("--audio-prompt", "wide.wav")
-        assert end == (0, "out/000-like-wide.wav  0.2 s\n", "")
+        assert paths(end) == ["out/000-like-wide.wav"]
         guide = read_provenance(tmp_path / "out" / "000-like-wide.wav").audio_prompt
         assert (guide.file, len(guide.sha256)) == ("wide.wav", 64)
+
+
+class TestFinishing:
+    def test_files_that_a_daw_takes(self, generate, tmp_path):
+        end = generate("rain", "-o", "a.wav", "--normalise", -23, "--rate", 48000, "--channels", 2)
+        assert "-23.0 LUFS  resampled from 16000 to 48000 Hz\n" in end.out
+        sound, rate = soundfile.read(tmp_path / "a.wav")
+        assert (sound.shape, rate) == ((9600, 2), 48_000)
+        assert np.array_equal(sound[:, 0], sound[:, 1])
+
+    def test_levels_as_json(self, generate):
+        made = json.loads(generate("rain", "--json", "--normalise", -30).out)
+        assert made["levels"]["loudness_lufs"] == pytest.approx(-30, abs=0.01)
+        assert made["levels"].keys() >= {"true_peak_db", "silent_frames", "silent", "clipped"}
+        assert made["normalise_lufs"] == -30
+
+    def test_a_rate_that_the_format_cannot_hold_is_refused_before_the_work(self, generate, refused):
+        refused(generate, "rain", "--format", "mp3", "--rate", 96000, says="cannot hold 96000 Hz")
+
+    def test_a_picture_of_a_resampled_clip(self, generate, tmp_path):
+        assert paths(generate("rain", "--plot", "--rate", 44100, "-o", "a.wav")) == ["a.wav"]
+        assert (tmp_path / "a.png").read_bytes()[:8] == PNG
+
+
+class TestSilence:
+    @pytest.mark.parametrize(("level", "says"), [(0, "silent"), (2e-3, "nearly silent")])
+    def test_it_is_said(self, generate, monkeypatch, level, says):
+        quieter(monkeypatch, lambda candidate: level)
+        end = generate("rain", "-o", "a.wav")
+        assert end.err == f"a.wav: {says}; try another --seed\n"
+        assert f"  {says}" in end.out
+
+    def test_of_all_candidates(self, generate, monkeypatch):
+        quieter(monkeypatch, lambda candidate: 0)
+        end = generate("rain", "-o", "a.wav", "--candidates", 2)
+        assert end.err == "a.wav: silent, and so are all its candidates; try another --seed\n"
+
+
+def quieter(monkeypatch, level):
+    """Scale what every candidate sounds like by `level(candidate)`."""
+    sounds = Model._sounds
+
+    def scaled(self, mode, E, E_uncond, batch, callback):
+        made = sounds(self, mode, E, E_uncond, batch, callback)
+        return [x * np.float32(level(c)) for x, (_, _, c) in zip(made, batch, strict=True)]
+
+    monkeypatch.setattr(Model, "_sounds", scaled)

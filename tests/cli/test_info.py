@@ -39,6 +39,9 @@ class TestAgain:
             ["--audio-prompt", "tone.wav"],
             ["a dog", "--candidates", 3],
             ["a dog", "--dtype", "bf16", "--compat", "diffusers"],
+            ["rain", "--normalise", -23, "--trim", "--fade-in", 0.01, "--fade-out", 0.05],
+            ["rain", "--rate", 44100, "--channels", 2, "--candidates", 2],
+            ["rain", "--loop", "--rate", 48000],
         ],
     )
     def test_the_command_makes_the_same_samples(self, run, generate, tmp_path, words):

@@ -79,6 +79,12 @@ def edit(
     candidates: options.Candidates = 1,
     index: options.Index = 0,
     candidate: options.Candidate = 0,
+    trim: options.Trim = False,
+    fade_in: options.FadeIn = 0.0,
+    fade_out: options.FadeOut = 0.0,
+    normalise: options.Normalise = None,
+    rate: options.Rate = None,
+    channels: options.Channels = 1,
     model: options.ModelName = "tiny",
     revision: options.Revision = None,
     tokenizer: options.Tokenizer = None,
@@ -130,6 +136,12 @@ def edit(
         candidates=candidates,
         index=index,
         candidate=candidate,
+        trim=trim,
+        fade_in_s=fade_in,
+        fade_out_s=fade_out,
+        normalise_lufs=normalise,
+        sample_rate=rate,
+        channels=channels,
     )
     paths = clip_paths(request, _names(request), out, format_)
     require_place(paths[0].parent)

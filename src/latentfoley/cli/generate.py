@@ -39,6 +39,12 @@ def generate(
     candidates: options.Candidates = 1,
     index: options.Index = 0,
     candidate: options.Candidate = 0,
+    trim: options.Trim = False,
+    fade_in: options.FadeIn = 0.0,
+    fade_out: options.FadeOut = 0.0,
+    normalise: options.Normalise = None,
+    rate: options.Rate = None,
+    channels: options.Channels = 1,
     model: options.ModelName = "tiny",
     revision: options.Revision = None,
     tokenizer: options.Tokenizer = None,
@@ -75,6 +81,12 @@ def generate(
         candidates=candidates,
         index=index,
         candidate=candidate,
+        trim=trim,
+        fade_in_s=fade_in,
+        fade_out_s=fade_out,
+        normalise_lufs=normalise,
+        sample_rate=rate,
+        channels=channels,
     )
     names = request.prompts or (f"like {request.audio_prompt.stem}",)  # type: ignore[union-attr]
     paths = clip_paths(request, names, out, format_)

@@ -4,6 +4,7 @@ A record read from a file was written by anyone: its settings become options onl
 has been built from them, and everything is shown with control characters escaped.
 """
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 from latentfoley.errors import UserError, printable
 
 if TYPE_CHECKING:
+    from latentfoley.finishing import Finishing
     from latentfoley.provenance import Provenance
 
 
@@ -62,6 +64,7 @@ def describe(provenance: "Provenance") -> dict[str, str]:
         "sampling": sampling,
         "guidance": f"{provenance.guidance:g}",
         "duration": f"{provenance.duration_s:g} s" + (", a loop" if provenance.loop else ""),
+        "finished": " ".join(word for option in finishing_options(provenance) for word in option),
         "model": f"{provenance.model} (hash {provenance.model_hash})",
         "revision": provenance.revision or "",
         "adapter": f"{provenance.lora}" if provenance.lora else "",
@@ -103,7 +106,8 @@ def command(provenance: "Provenance") -> str:
         edit = EditRequest.from_provenance(provenance)
         words, named = ["edit", edit.kind], [edit.source.name]
         options = list(edit_options(edit))
-    for option, value in [*options, *_shared_options(provenance)]:
+    finishing = finishing_options(provenance)
+    for option, value in [*options, *_shared_options(provenance), *finishing]:
         # A value that begins with a dash would be taken for an option if it stood alone.
         words += (
             [f"{option}={value}"] if value[:1] == "-" else [option, value] if value else [option]
@@ -139,8 +143,26 @@ def _shared_options(provenance: "Provenance") -> list[tuple[str, str]]:
     return [(option, str(value)) for option, value in options.items() if str(value)]
 
 
-# Settings of an edit that are named otherwise on the command line.
-_OPTIONS = {"spans": "--from", "bands": "--band", "other": "--with"}
+def finishing_options(finishing: "Finishing") -> list[tuple[str, str]]:
+    """Return what differs from the defaults of `Finishing` as options; a flag's value is ""."""
+    from latentfoley.finishing import NAMES
+
+    fields = type(finishing).model_fields
+    return [
+        pair
+        for name in NAMES
+        if getattr(finishing, name) != fields[name].default
+        for pair in _words(_option(name), getattr(finishing, name))
+    ]
+
+
+# Settings that are named otherwise on the command line.
+_OPTIONS = {"spans": "--from", "bands": "--band", "other": "--with", "sample_rate": "--rate"}
+
+
+def _option(name: str) -> str:
+    word = re.sub("_(s|hz|lufs)$", "", name).replace("_", "-")
+    return _OPTIONS.get(name, f"--{word}")
 
 
 def edit_options(request: Any) -> Iterator[tuple[str, str]]:
@@ -148,8 +170,7 @@ def edit_options(request: Any) -> Iterator[tuple[str, str]]:
     from latentfoley.editing.request import SETTINGS
 
     for name in SETTINGS[request.kind]:
-        word = name.removesuffix("_s").removesuffix("_hz").replace("_", "-")
-        yield from _words(_OPTIONS.get(name, f"--{word}"), getattr(request, name))
+        yield from _words(_option(name), getattr(request, name))
 
 
 def _words(option: str, value: Any) -> Iterator[tuple[str, str]]:

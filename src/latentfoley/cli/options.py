@@ -23,6 +23,17 @@ Count = Annotated[int, Option("-n", "--n", help="Clips per prompt.")]
 Candidates = Annotated[int, Option(help="Sounds tried per clip; CLAP keeps the best.")]
 Index = Annotated[int, Option(help="Number of the first clip, to make one of many again.")]
 Candidate = Annotated[int, Option(help="Number of the first candidate.")]
+Trim = Annotated[bool, Option("--trim", help="Cut silence off at both ends.")]
+FadeIn = Annotated[float, Option(help="Seconds over which the sound rises from silence.")]
+FadeOut = Annotated[float, Option(help="Seconds over which it falls to silence.")]
+Normalise = Annotated[
+    float | None,
+    Option(help="Loudness in LUFS, -60 to 0; less where true peaks would pass -1 dBTP."),
+]
+Rate = Annotated[
+    int | None, Option(help="Sample rate of the files in Hz, for example 48000; resampled.")
+]
+Channels = Annotated[int, Option(help="1, or 2 that are the same.")]
 ModelName = Annotated[str, Option("-m", "--model", help="tiny, a folder, a hub id or a .ckpt.")]
 Revision = Annotated[str | None, Option(help="Branch, tag or commit of a hub id.")]
 Tokenizer = Annotated[

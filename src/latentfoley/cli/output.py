@@ -46,6 +46,7 @@ def deliver(
         path = wanted if may_replace else _unused(wanted, clip.provenance)
         clip.save(path)
         _say_if_turned_down(clip, path)
+        _say_if_faint(clip, path)
         if draw is not None:
             draw(clip, path.with_suffix(".png"))
         _say(clip, path, as_json=as_json)
@@ -66,20 +67,40 @@ def _say_if_turned_down(clip: "Clip", path: Path) -> None:
     gain = safe_gain(clip.waveform)
     if gain < 1:
         said = f"turned down by {-20 * math.log10(gain):.1f} dB to fit into full scale"
-        typer.echo(
-            f"{typer.format_filename(path)}: {said}; its source is louder than that", err=True
-        )
+        why = "; its source is louder than that" if clip.provenance.edit else ""
+        typer.echo(f"{typer.format_filename(path)}: {said}{why}", err=True)
+
+
+def _say_if_faint(clip: "Clip", path: Path) -> None:
+    """Say it where there is nothing to hear."""
+    if clip.levels.faint:
+        how = "silent" if clip.levels.silent else "nearly silent"
+        others = "" if clip.score is None else ", and so are all its candidates"
+        typer.echo(f"{typer.format_filename(path)}: {how}{others}; try another --seed", err=True)
 
 
 def _say(clip: "Clip", path: Path, *, as_json: bool) -> None:
     if as_json:
         far = dataclasses.asdict(clip.far) if clip.far else None
-        made = {"path": str(path), "score": clip.score, "far": far}
+        levels = dataclasses.asdict(clip.levels)
+        made = {"path": str(path), "score": clip.score, "far": far, "levels": levels}
         record = made | clip.provenance.to_record()
         typer.echo(json.dumps(record))
     else:
-        score = "" if clip.score is None else f"  CLAP {clip.score:.3f}"
-        typer.echo(f"{typer.format_filename(path)}  {clip.duration_s:g} s{score}")
+        typer.echo(f"{typer.format_filename(path)}  {_in_words(clip)}")
+
+
+def _in_words(clip: "Clip") -> str:
+    """Return length, loudness and what else there is to say."""
+    levels, rate = clip.levels, clip.mel.sample_rate
+    words = [f"{clip.duration_s:g} s", f"{levels.loudness_lufs:.1f} LUFS"]
+    if levels.faint:
+        words[-1] = "silent" if levels.silent else f"nearly silent ({words[-1]})"
+    if clip.sample_rate != rate:
+        words.append(f"resampled from {rate} to {clip.sample_rate} Hz")
+    if clip.score is not None:
+        words.append(f"CLAP {clip.score:.3f}")
+    return "  ".join(words)
 
 
 def clip_paths(
@@ -96,11 +117,16 @@ def clip_paths(
     Raises:
         InputError: an unknown format, one file's name for several clips, or two formats.
     """
+    from latentfoley.encoding import require_rate
+
     format_ = format_.lower().removeprefix(".") if format_ else None
     if format_ is not None and format_ not in FORMATS:
         raise InputError(f"unknown format '{format_}'; {nearest(format_, FORMATS)}")
     suffix = out.suffix[1:].lower()
-    if suffix in (*FORMATS, *OTHER_FORMATS) and not out.is_dir():
+    in_folder = suffix not in (*FORMATS, *OTHER_FORMATS) or out.is_dir()
+    if request.sample_rate:
+        require_rate(f".{format_ or 'wav'}" if in_folder else out.suffix, request.sample_rate)
+    if not in_folder:
         if suffix not in FORMATS:
             raise InputError(f"'{out}' cannot be written; {nearest(suffix, FORMATS)}")
         if format_ not in (None, suffix):

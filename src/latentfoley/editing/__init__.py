@@ -8,6 +8,7 @@ edit turns both into a `SamplingMode`: the start, plan, denoiser and `after_step
 from pathlib import Path
 from typing import Protocol
 
+from latentfoley.audio import resample
 from latentfoley.clip import Clip
 from latentfoley.editing.inpaint import Inpainting
 from latentfoley.editing.loop import Loop
@@ -65,4 +66,5 @@ def plot(clip: Clip, path: Path, *, edit: Edit) -> None:
     from latentfoley.pictures import plot_edit
 
     mask = edit.mask[0, 0].float().cpu().numpy()
-    plot_edit(path, (edit.before, clip.waveform), mask, clip.provenance.title, clip.mel)
+    after = resample(clip.waveform, clip.sample_rate, clip.mel.sample_rate)
+    plot_edit(path, (edit.before, after), mask, clip.provenance.title, clip.mel)

@@ -119,6 +119,11 @@ class EditRequest(SamplingRequest):
         return self
 
     @property
+    def loops(self) -> bool:
+        """Whether the end of a clip leads on to its beginning."""
+        return self.kind == "loop"
+
+    @property
     def audio_prompts(self) -> tuple[tuple[Path, float], ...]:
         """The recordings whose embedding takes the place of a text's: by default the source."""
         if self.prompts or self.audio_prompt:

@@ -24,7 +24,6 @@ from latentfoley.evaluation.features.preprocess import (
     Samples,
     as_audioldm_eval,
 )
-from latentfoley.evaluation.metrics.loudness import Levels
 from latentfoley.evaluation.metrics.score import FEWEST_CLIPS, Bootstrap, Rows
 from latentfoley.evaluation.sections import (
     Inputs,
@@ -34,6 +33,7 @@ from latentfoley.evaluation.sections import (
     pair_section,
 )
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, as_set, pairs, require_limit
+from latentfoley.levels import Levels
 
 PROTOCOLS = ("latentfoley", "audioldm_eval")
 _TOOL_EMBEDDERS = ("cnn14-16k", "cnn14-32k", "vggish")

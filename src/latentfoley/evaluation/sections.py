@@ -28,10 +28,10 @@ from latentfoley.evaluation.metrics.frechet import (
 from latentfoley.evaluation.metrics.inception import inception_score
 from latentfoley.evaluation.metrics.kernel import kad_score, kid_score
 from latentfoley.evaluation.metrics.loudness import (
-    Levels,
     clipping_rate,
     loudness_score,
     silence_rate,
+    silent_frames_score,
 )
 from latentfoley.evaluation.metrics.reconstruction import (
     lsd_score,
@@ -41,6 +41,7 @@ from latentfoley.evaluation.metrics.reconstruction import (
     stft_score,
 )
 from latentfoley.evaluation.metrics.score import Bootstrap, Rows, Score
+from latentfoley.levels import Levels
 from latentfoley.mel import log_mel
 
 _TOOL_SPLITS, _TOOL_EPS = 10, 1e-6  # of audioldm_eval
@@ -61,6 +62,7 @@ def level_section(levels: Sequence[Levels], bootstrap: Bootstrap) -> Section:
     """Score what needs no embedder: silence, clipping, loudness."""
     scores = (
         silence_rate(levels),
+        silent_frames_score(levels, bootstrap=bootstrap),
         clipping_rate(levels),
         loudness_score(levels, bootstrap=bootstrap),
     )

@@ -66,6 +66,12 @@ class JobBody(BaseModel):
     candidates: int | None = None
     index: int | None = None
     candidate: int | None = None
+    trim: bool | None = None
+    fade_in_s: float | None = None
+    fade_out_s: float | None = None
+    normalise_lufs: float | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
     strength: float | None = None
     source_prompt: str | None = None
     invert: bool | None = None

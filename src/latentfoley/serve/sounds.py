@@ -64,4 +64,5 @@ def convert(path: Path, name: str, sample_rate: int | None = None) -> bytes:
         suffix=wanted.suffix,
         subtype=wanted.subtype,
         provenance=record.to_record() if record else None,
+        channels=record.channels if record else 1,
     )

@@ -121,13 +121,12 @@ def compute(
 
 
 def _described(name: str, path: Path, clip: "Clip | None") -> dict[str, Any]:
-    from latentfoley.provenance import read_provenance
+    from latentfoley.audio import read_audio
 
-    record = clip.provenance if clip else read_provenance(path)
-    assert record is not None
+    made = clip or read_audio(path, sample_rate=None)
     score = clip.score if clip else None
     warning = clip.far.message if clip and clip.far else None
-    about = {"identity": name, "duration_s": record.duration_s}
+    about = {"identity": name, "duration_s": made.duration_s}
     return about | {"score": score, "warning": warning}
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from latentfoley.data.metadata import Entry, write_manifest
-from latentfoley.evaluation.metrics.loudness import Levels
+from latentfoley.levels import Levels
 from latentfoley.training.report.measures import Nearness, Ranks, rank
 from latentfoley.training.report.run import read_run
 from latentfoley.training.report.sounds import (
@@ -28,7 +28,9 @@ from micro import UNET
 from runs import course, healthy, write_run
 from signals import noise, tone
 
-LOUD, SILENT, CLIPPED = Levels(-20, False, False), Levels(-70, True, False), Levels(-5, False, True)
+LOUD = Levels(-20, -6, 0.0, silent=False, clipped=False)
+SILENT = Levels(-70, -120, 1.0, silent=True, clipped=False)
+CLIPPED = Levels(-5, 0, 0.0, silent=False, clipped=True)
 CAPTIONS = ("rain", "a tone", "the sea", "a dog", "a clock", "noise")
 
 

@@ -18,9 +18,9 @@ from latentfoley.evaluation.metrics.diversity import diversity_score
 from latentfoley.evaluation.metrics.frechet import frechet_distance
 from latentfoley.evaluation.metrics.inception import inception_score
 from latentfoley.evaluation.metrics.kernel import kad_score, kid_score
-from latentfoley.evaluation.metrics.loudness import Levels
 from latentfoley.evaluation.metrics.score import Bootstrap, Rows, Values
 from latentfoley.evaluation.sets.prompts import Prompt
+from latentfoley.levels import Levels
 
 _NO_INTERVAL = Bootstrap(resamples=0)  # the ablation draws its own, by prompts
 
@@ -106,6 +106,7 @@ METRICS: dict[str, LevelMetric | ClipMetric | SetMetric] = {
     "silent clips": LevelMetric(
         "share of clips", "lower", lambda levels: float(levels.silent), share=True
     ),
+    "silent frames": LevelMetric("share", "neither", lambda levels: levels.silent_frames),
     "clipped clips": LevelMetric(
         "share of clips", "lower", lambda levels: float(levels.clipped), share=True
     ),

@@ -5,7 +5,7 @@ extractors whose results are not cached. Files that cannot be read are named, an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -19,9 +19,9 @@ from latentfoley.errors import AudioFileError, InputError
 from latentfoley.evaluation.embedders import Embedder, Features, TextEmbedder
 from latentfoley.evaluation.features.cache import Arrays, Cache, cache_key, content_hash
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing, Samples
-from latentfoley.evaluation.metrics.loudness import Levels, measure
 from latentfoley.evaluation.metrics.score import Rows
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_readable
+from latentfoley.levels import Levels, measure
 from latentfoley.pools import map_in_threads
 
 _CLIPS_AT_ONCE = 8  # that a thread reads, and an extractor computes from, together: bounds memory
@@ -29,7 +29,8 @@ _TEXTS_AT_ONCE = 64  # in a batch, which is as wide as its longest
 _LEVEL_RULES: dict[str, str | int] = {
     "sample_rate": "own",
     "channels": "mean",
-    "silence": "peak -80 dBFS",
+    "silence": "peak -80 dBFS, frames of 10 ms",
+    "true_peak": "4 times",
 }
 
 
@@ -127,7 +128,7 @@ class LevelExtractor:
     def prepare(self, path: Path, recording: Recording) -> Arrays:
         """Return the levels of a recording as they are cached."""
         levels = measure(recording.waveform, recording.sample_rate)
-        return {"levels": np.array([levels.loudness_lufs, levels.silent, levels.clipped])}
+        return {"levels": np.array(astuple(levels), np.float64)}
 
     def compute(self, paths: Sequence[Path], prepared: Sequence[Arrays]) -> list[Arrays]:
         """Return what was prepared."""
@@ -135,8 +136,8 @@ class LevelExtractor:
 
     def collect(self, found: Sequence[Arrays]) -> list[Levels]:
         """Return the levels of the clips of a set."""
-        rows = [arrays["levels"] for arrays in found]
-        return [Levels(float(row[0]), bool(row[1]), bool(row[2])) for row in rows]
+        rows = [arrays["levels"].tolist() for arrays in found]
+        return [Levels(a, b, c, bool(d), bool(e)) for a, b, c, d, e in rows]
 
 
 def extract_all(

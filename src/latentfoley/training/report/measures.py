@@ -29,7 +29,7 @@ from latentfoley.data.encoder import audio_tower
 from latentfoley.data.latents import LatentCache
 from latentfoley.data.recordings import Samples
 from latentfoley.evaluation.metrics.diversity import cosine_distances, nearest_training_score
-from latentfoley.evaluation.metrics.loudness import Levels, measure
+from latentfoley.levels import Levels, measure
 from latentfoley.mel import log_mel
 from latentfoley.notation import Embedding
 from latentfoley.training.base_model import open_base_model

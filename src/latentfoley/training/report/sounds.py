@@ -8,7 +8,7 @@ guidance). Each is measured by rank, see `measures.py`.
 
 import numpy as np
 
-from latentfoley.evaluation.metrics.loudness import Levels
+from latentfoley.levels import Levels
 from latentfoley.training.report.findings import Finding, decide, look_for
 from latentfoley.training.report.measures import (
     Nearness,
