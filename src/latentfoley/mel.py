@@ -110,6 +110,12 @@ def _hz_to_mel(hz: float) -> float:
     return _BREAK_HZ / _LINEAR_HZ_PER_MEL + math.log(hz / _BREAK_HZ) / _LOG_STEP
 
 
+def band_of(hz: float, config: MelConfig) -> float:
+    """Return where a frequency lies among the bands: k is the middle of band k, from 0."""
+    low, high = _hz_to_mel(config.f_min_hz), _hz_to_mel(config.f_max_hz)
+    return (_hz_to_mel(hz) - low) / (high - low) * (config.n_mels + 1) - 1
+
+
 def _mel_to_hz(mel: Float[Tensor, "M"]) -> Float[Tensor, "M"]:
     break_mel = _BREAK_HZ / _LINEAR_HZ_PER_MEL
     logarithmic = _BREAK_HZ * torch.exp(_LOG_STEP * (mel - break_mel))

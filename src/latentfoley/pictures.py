@@ -14,12 +14,13 @@ from jaxtyping import Float32
 from latentfoley.config import MelConfig
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
-from latentfoley.mel import SILENCE, log_mel
+from latentfoley.mel import SILENCE, band_of, log_mel
 from latentfoley.notation import LogMel, Waveform
 from latentfoley.windows import CHUNK, in_chunks
 
 Samples = Float32[np.ndarray, "N"]
 
+_LABELLED_HZ = (250, 500, 1000, 2000, 4000, 8000, 16_000)
 _BRIGHTEST = 2.0  # nats; a full-scale tone of 440 Hz
 _TITLE_CHARACTERS = 60  # what stands above a picture of 6 inches
 # Long sounds are drawn in as many chunks as a picture can show, and more are not kept.
@@ -72,7 +73,16 @@ def _draw(
         extent=(0, duration_s, 0, mel.n_mels),
         cmap="magma",
     )
-    lower.set(xlabel="seconds", ylabel="mel band")  # type: ignore[attr-defined]
+    lower.set_xlabel("seconds")  # type: ignore[attr-defined]
+    _label_in_hz(lower, mel)
+
+
+def _label_in_hz(axis: Any, mel: MelConfig) -> None:
+    """Label an axis of mel bands, each one unit high, by frequencies."""
+    places = {hz: band_of(hz, mel) + 0.5 for hz in _LABELLED_HZ}
+    seen = {hz: y for hz, y in places.items() if 0 <= y <= mel.n_mels}
+    axis.set_yticks([*seen.values()], [f"{hz:,}" for hz in seen])
+    axis.set_ylabel("Hz")
 
 
 def _envelope(waveform: Samples) -> tuple[Samples, Samples]:
@@ -136,7 +146,8 @@ def plot_edit(
     axes[2].imshow(
         mask.T, origin="lower", aspect="auto", vmin=0, vmax=1, extent=extent, cmap="gray"
     )
-    axes[2].set(title=_made_anew(mask), ylabel="mel band")
+    axes[2].set_title(_made_anew(mask))
+    _label_in_hz(axes[2], mel)
     _draw(axes[3], axes[4], waveforms[1], "after", mel)
     _save(figure, path, dpi=100)
 

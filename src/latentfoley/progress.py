@@ -6,9 +6,15 @@ The bar stands on stderr, and only on a terminal: what a command prints on stdou
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 Progress = Callable[[int, int], None]
 """Takes how much is done, and of how much."""
+
+_drawn: "list[Bar]" = []
 
 
 @contextmanager
@@ -19,10 +25,31 @@ def progress_bar(name: str, *, quiet: bool = False) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    hidden = quiet or not sys.stderr.isatty()
-    console = Console(stderr=True)
-    with Bar(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=hidden
-    ) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = Bar(
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=quiet or not sys.stderr.isatty(),
+        redirect_stdout=False,  # rich would print it on stderr
+        redirect_stderr=False,
+    )
+    task = bar.add_task(name, total=None)
+    with bar:
+        _drawn.append(bar)
+        try:
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        finally:
+            _drawn.remove(bar)
+
+
+@contextmanager
+def no_bar() -> Iterator[None]:
+    """Take the bar off the screen while something else is printed."""
+    for bar in _drawn:
+        bar.stop()
+    try:
+        yield
+    finally:
+        for bar in _drawn:
+            bar.start()

@@ -35,7 +35,6 @@ app = typer.Typer(
     name="latentfoley",
     help="Text to sound with latent diffusion, on your own machine.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command("generate")(generate.generate)

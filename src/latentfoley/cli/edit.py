@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from latentfoley.cli import options
-from latentfoley.cli.output import clip_paths, deliver, interruptible, require_place
+from latentfoley.cli.output import Delivery, clip_paths, interruptible
 from latentfoley.errors import InputError
-from latentfoley.progress import progress_bar
 
 if TYPE_CHECKING:
     from latentfoley.editing import EditRequest
@@ -19,7 +18,11 @@ Option = typer.Option
 
 def edit(
     kind: Annotated[
-        str, typer.Argument(help="transfer, vary, inpaint, extend, upsample, loop or morph.")
+        str,
+        typer.Argument(
+            help="transfer, vary, inpaint, extend, upsample, loop or morph.",
+            autocompletion=options.one_of(*options.EDITS),
+        ),
     ],
     source: Annotated[Path, typer.Argument(help="The recording to edit.")],
     prompts: Annotated[
@@ -97,7 +100,9 @@ def edit(
     plot: Annotated[
         bool, Option("--plot", help="Write a picture beside every file: before, mask, after.")
     ] = False,
+    page: options.Page = None,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Make a new sound out of a recording.
 
@@ -144,11 +149,12 @@ def edit(
         channels=channels,
     )
     paths = clip_paths(request, _names(request), out, format_)
-    require_place(paths[0].parent)
+    delivery = Delivery(plot=plot, page=page, as_json=as_json, quiet=quiet)
+    delivery.require_places(paths[0].parent)
     _say_what_is_lost(source)
     from latentfoley.loading import load
 
-    with interruptible(paths, out) as written, progress_bar("denoising", quiet=as_json) as progress:
+    with interruptible(paths, out) as written, delivery.bar() as progress:
         loaded = load(
             model,
             revision=revision,
@@ -160,9 +166,8 @@ def edit(
             lora=lora,
         )
         mode = editing.prepare(loaded, request)
-        clips = loaded.make(mode, progress)
-        draw = partial(editing.plot, edit=mode) if plot else None
-        written += deliver(clips, paths, may_replace=paths == [out], draw=draw, as_json=as_json)
+        clips, draw = loaded.make(mode, progress), partial(editing.plot, edit=mode)
+        written += delivery.deliver(clips, paths, draw, may_replace=paths == [out])
 
 
 def _spans(starts: list[float] | None, ends: list[float] | None) -> list[Any] | None:

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from latentfoley.cli import options
-from latentfoley.cli.output import clip_paths, deliver, interruptible, require_place
-from latentfoley.progress import progress_bar
+from latentfoley.cli.output import Delivery, clip_paths, interruptible
 
 Option = typer.Option
 
@@ -55,7 +54,9 @@ def generate(
     compat: options.CompatName = "trained",
     format_: options.Format = None,
     plot: Annotated[bool, Option("--plot", help="Write a picture beside every file.")] = False,
+    page: options.Page = None,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Generate sounds from texts.
 
@@ -90,11 +91,12 @@ def generate(
     )
     names = request.prompts or (f"like {request.audio_prompt.stem}",)  # type: ignore[union-attr]
     paths = clip_paths(request, names, out, format_)
-    require_place(paths[0].parent)
+    delivery = Delivery(plot=plot, page=page, as_json=as_json, quiet=quiet)
+    delivery.require_places(paths[0].parent)
     from latentfoley.clip import Clip
     from latentfoley.loading import load
 
-    with interruptible(paths, out) as written, progress_bar("denoising", quiet=as_json) as progress:
+    with interruptible(paths, out) as written, delivery.bar() as progress:
         loaded = load(
             model,
             revision=revision,
@@ -106,5 +108,4 @@ def generate(
             lora=lora,
         )
         clips = loaded.run(request, progress)
-        draw = Clip.plot if plot else None
-        written += deliver(clips, paths, may_replace=paths == [out], draw=draw, as_json=as_json)
+        written += delivery.deliver(clips, paths, Clip.plot, may_replace=paths == [out])

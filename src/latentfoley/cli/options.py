@@ -1,9 +1,21 @@
 """The options that `generate` and `edit` share: one meaning, one help text."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
+
+# Written out, because the modules that have them take seconds to import.
+SAMPLER_NAMES = ("ddim", "ddpm", "dpm++", "dpm++sde", "unipc", "euler", "heun")
+SPACING_NAMES = ("uniform", "trailing", "karras")
+EDITS = ("transfer", "vary", "inpaint", "extend", "upsample", "loop", "morph")
+
+
+def one_of(*words: str) -> Callable[[str], list[str]]:
+    """Return what a shell completes: those of the words that begin as typed."""
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
 
 Out = Annotated[
     Path, Option("-o", "--out", help="Folder, where no other sound is overwritten, or file's name.")
@@ -13,9 +25,19 @@ NegativePrompt = Annotated[str, Option(help="What to steer away from.")]
 Duration = Annotated[float, Option(help="Seconds per clip, 0.1 to 3600.")]
 Steps = Annotated[int, Option(help="Denoising steps, 1 to 1000.")]
 Guidance = Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")]
-SamplerName = Annotated[str, Option(help="ddim, ddpm, dpm++, dpm++sde, unipc, euler or heun.")]
+SamplerName = Annotated[
+    str,
+    Option(
+        help="ddim, ddpm, dpm++, dpm++sde, unipc, euler or heun.",
+        autocompletion=one_of(*SAMPLER_NAMES),
+    ),
+]
 SpacingName = Annotated[
-    str | None, Option(help="uniform, trailing or karras; by default the sampler's own.")
+    str | None,
+    Option(
+        help="uniform, trailing or karras; by default the sampler's own.",
+        autocompletion=one_of(*SPACING_NAMES),
+    ),
 ]
 Eta = Annotated[float, Option(help="Fresh noise in ddim, 0 to 1.")]
 Seed = Annotated[int, Option(help="Same seed, same sounds.")]
@@ -46,9 +68,30 @@ Lora = Annotated[
     Path | None, Option(help="Folder of a LoRA adapter to merge into the model's denoiser.")
 ]
 Device = Annotated[str | None, Option(help="cpu, cuda, mps; by default the fastest.")]
-Dtype = Annotated[str, Option(help="Denoiser's precision: fp32, bf16, fp16 or auto.")]
-CompatName = Annotated[
-    str, Option(help="Published configs: trained, or diffusers for its reading of them.")
+Dtype = Annotated[
+    str,
+    Option(
+        help="Denoiser's precision: fp32, bf16, fp16 or auto.",
+        autocompletion=one_of("fp32", "bf16", "fp16", "auto"),
+    ),
 ]
-Format = Annotated[str | None, Option("--format", help="wav, flac, ogg or mp3; by default wav.")]
+CompatName = Annotated[
+    str,
+    Option(
+        help="Published configs: trained, or diffusers for its reading of them.",
+        autocompletion=one_of("trained", "diffusers"),
+    ),
+]
+Format = Annotated[
+    str | None,
+    Option(
+        "--format",
+        help="wav, flac, ogg or mp3; by default wav.",
+        autocompletion=one_of("wav", "flac", "ogg", "mp3"),
+    ),
+]
+Page = Annotated[
+    Path | None, Option(help="Write a page of all takes here: players, pictures, commands.")
+]
+Quiet = Annotated[bool, Option("-q", "--quiet", help="Say nothing but warnings and errors.")]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object per file.")]

@@ -4,15 +4,18 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from latentfoley.cli.takes import Draw, take, write_takes
 from latentfoley.errors import InputError, UserError, nearest, printable
+from latentfoley.progress import Progress, no_bar, progress_bar
 
 if TYPE_CHECKING:
     from latentfoley.clip import Clip
@@ -23,34 +26,79 @@ FORMATS = ("wav", "flac", "ogg", "mp3")
 OTHER_FORMATS = ("aif", "aiff", "m4a", "aac", "opus", "wma")  # a file's name, not a folder's
 
 
-def deliver(
-    clips: Iterable["Clip"],
-    paths: Sequence[Path],
-    *,
-    may_replace: bool,
-    draw: Callable[["Clip", Path], object] | None,
-    as_json: bool,
-) -> Iterator[Path]:
-    """Write each clip, and its picture, say so, and yield where it is.
+@dataclass(frozen=True)
+class Delivery:
+    """What is written and said of clips beside their files.
 
-    Args:
-        clips: as they come.
-        paths: of every clip.
-        may_replace: whether another sound of that name may be overwritten.
-        draw: writes the picture of a clip; None for no pictures.
+    Attributes:
+        plot: whether a picture stands beside every file.
+        page: the page of all takes; None for none.
         as_json: one JSON object a line instead of text.
+        quiet: only warnings and errors are said.
     """
-    warned: set[str] = set()
-    for clip, wanted in zip(clips, paths, strict=True):
-        _say_if_far(clip, warned)
-        path = wanted if may_replace else _unused(wanted, clip.provenance)
-        clip.save(path)
-        _say_if_turned_down(clip, path)
-        _say_if_faint(clip, path)
-        if draw is not None:
-            draw(clip, path.with_suffix(".png"))
-        _say(clip, path, as_json=as_json)
-        yield path
+
+    plot: bool = False
+    page: Path | None = None
+    as_json: bool = False
+    quiet: bool = False
+
+    def require_places(self, folder: Path) -> None:
+        """Refuse what cannot be written before the work, not after.
+
+        Raises:
+            InputError: as `require_place` and `require_file_place`.
+        """
+        require_place(folder)
+        if self.page is not None:
+            require_file_place(self.page, ".html", ".htm")
+
+    def bar(self) -> AbstractContextManager[Progress]:
+        """Return the bar of the command."""
+        return progress_bar("denoising", quiet=self.quiet or self.as_json)
+
+    def deliver(
+        self, clips: Iterable["Clip"], paths: Sequence[Path], draw: Draw, *, may_replace: bool
+    ) -> Iterator[Path]:
+        """Write each clip, its picture and the page, say so, and yield where it is.
+
+        Args:
+            clips: as they come.
+            paths: of every clip.
+            draw: writes the picture of a clip.
+            may_replace: whether another sound of that name may be overwritten.
+        """
+        warned: set[str] = set()
+        takes: list[dict[str, Any]] = []
+        try:
+            for clip, wanted in zip(clips, paths, strict=True):
+                path = wanted if may_replace else _unused(wanted, clip.provenance)
+                clip.save(path)
+                if self.plot:
+                    draw(clip, path.with_suffix(".png"))
+                with no_bar():
+                    _warn(clip, path, warned)
+                    self._say(clip, path)
+                if self.page is not None:
+                    takes.append(take(clip, path, _in_words(clip), draw))
+                yield path
+        finally:
+            if self.page is not None and takes:
+                write_takes(self.page, takes)
+
+    def _say(self, clip: "Clip", path: Path) -> None:
+        if self.as_json:
+            far = dataclasses.asdict(clip.far) if clip.far else None
+            levels = dataclasses.asdict(clip.levels)
+            made = {"path": str(path), "score": clip.score, "far": far, "levels": levels}
+            typer.echo(json.dumps(made | clip.provenance.to_record()))
+        elif not self.quiet:
+            typer.echo(f"{typer.format_filename(path)}  {_in_words(clip)}")
+
+
+def _warn(clip: "Clip", path: Path, warned: set[str]) -> None:
+    _say_if_far(clip, warned)
+    _say_if_turned_down(clip, path)
+    _say_if_faint(clip, path)
 
 
 def _say_if_far(clip: "Clip", warned: set[str]) -> None:
@@ -77,17 +125,6 @@ def _say_if_faint(clip: "Clip", path: Path) -> None:
         how = "silent" if clip.levels.silent else "nearly silent"
         others = "" if clip.score is None else ", and so are all its candidates"
         typer.echo(f"{typer.format_filename(path)}: {how}{others}; try another --seed", err=True)
-
-
-def _say(clip: "Clip", path: Path, *, as_json: bool) -> None:
-    if as_json:
-        far = dataclasses.asdict(clip.far) if clip.far else None
-        levels = dataclasses.asdict(clip.levels)
-        made = {"path": str(path), "score": clip.score, "far": far, "levels": levels}
-        record = made | clip.provenance.to_record()
-        typer.echo(json.dumps(record))
-    else:
-        typer.echo(f"{typer.format_filename(path)}  {_in_words(clip)}")
 
 
 def _in_words(clip: "Clip") -> str:
