@@ -1,5 +1,15 @@
-"""`python -m latentfoley` is the command `latentfoley`."""
+"""The command `latentfoley`, and `python -m latentfoley`."""
 
-from latentfoley.cli import main
+from latentfoley.stopping import stoppable
 
-main()
+
+def main() -> None:
+    """Run the command line; a signal may come while it is still being imported."""
+    with stoppable():
+        from latentfoley.cli import main as run
+
+        run()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,6 @@ waveforms come from; `audio.py` is its front door.
 import io
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ import soundfile
 from jaxtyping import Float, Integer, Shaped
 
 from latentfoley.errors import InputError, nearest
+from latentfoley.files import aside
 
 MAX_PROVENANCE_BYTES = 50_000  # an Opus header holds 60,000
 # Beyond the highest rate the Vorbis encoder crashes the process instead of returning an error.
@@ -102,17 +102,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     Raises:
         OSError: the disk refuses; nothing is left behind.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".latentfoley-{secrets.token_hex(8)}.part"
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with aside(Path(path)) as part, part.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _require_writable(waveform: Shaped[np.ndarray, "..."]) -> None:

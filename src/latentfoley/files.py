@@ -17,6 +17,8 @@ from latentfoley.errors import InputError
 PART = ".latentfoley-*.part"
 """Names of what a killed process may leave beside its target."""
 
+_being_written: set[Path] = set()
+
 
 @contextmanager
 def aside(target: Path) -> Iterator[Path]:
@@ -29,13 +31,28 @@ def aside(target: Path) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(PART.replace("*", secrets.token_hex(8)))
+    _being_written.add(part)
     try:
         yield part
         part.replace(target)
     finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        part.unlink(missing_ok=True)
+        _remove(part)
+        _being_written.discard(part)
+
+
+def remove_parts(place: Path | None = None) -> None:
+    """Remove what is half-written: by this process, or by its killed workers anywhere in `place`.
+
+    Nobody else may be writing to `place`; see `locked`.
+    """
+    for part in list(_being_written) if place is None else list(place.rglob(PART)):
+        _remove(part)
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,6 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import TypeVar
 
 from latentfoley.errors import InputError, TrainingError, show_warnings_plainly
@@ -20,6 +23,9 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 MAX_WORKERS = 256
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_GONE_S = 0.5  # until a killed process is gone, unless the disk holds it up
 
 
 def n_cores() -> int:
@@ -47,7 +53,8 @@ def map_in_processes(
     """Yield `function(task)` for every task, in their order.
 
     At most two tasks per process are waiting, so neither tasks nor results pile up. One worker
-    means this process. What a task raises is raised here.
+    means this process. What a task raises is raised here. Ctrl-C kills the other processes, which
+    leave what they were writing; see `files.remove_parts`.
 
     Raises:
         TrainingError: a process was ended from outside, as the system does when memory runs out.
@@ -55,9 +62,8 @@ def map_in_processes(
     if workers == 1:
         yield from map(function, tasks)
         return
-    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     try:
-        pool = ProcessPoolExecutor(workers, context, _prepare_process)
+        pool = ProcessPoolExecutor(workers, _Context(), _prepare_process)
         yield from _in_order(pool, function, tasks, 2 * workers)
     except BrokenProcessPool:
         raise TrainingError(
@@ -88,6 +94,9 @@ def _in_order(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except KeyboardInterrupt:
+        stop_workers()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -98,10 +107,48 @@ def _compute_on_one_core() -> None:
     torch.set_num_threads(1)  # of this thread; the others keep theirs
 
 
+class _Worker(SpawnProcess):
+    """A process that no Ctrl-C reaches from its first instruction on; its parent decides."""
+
+    def start(self) -> None:
+        """Start it; a signal to this process waits until it is known to have a child."""
+        with _signals_later():
+            super().start()
+
+
+class _Context(SpawnContext):
+    """Spawns workers: a fork of a process with threads may hang."""
+
+    Process = _Worker
+
+
+def stop_workers() -> None:
+    """Kill the processes of all pools, and wait until they are gone."""
+    workers = [one for one in multiprocessing.active_children() if isinstance(one, _Worker)]
+    for worker in workers:
+        worker.kill()
+    for worker in workers:
+        wait([worker.sentinel], _GONE_S)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare_process() -> None:
     """Leave Ctrl-C to the parent, and end with it even if it is killed."""
     show_warnings_plainly()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

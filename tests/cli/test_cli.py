@@ -206,17 +206,10 @@ class TestCtrlC:
         end = generate("rain", "-n", 4)
         assert end.code == 130
         assert end.err == (
-            "stopped: 2 of 4 files are written, each of them whole; "
+            "stopped; 2 of 4 files are written, each of them whole; "
             "the same command makes the same sounds again\n"
         )
         assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
             "000-rain.wav",
             "001-rain.wav",
         ]
-
-    def test_before_one(self, run, monkeypatch):
-        def interrupt():
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr("latentfoley.cli.app", interrupt)
-        assert run("generate", "rain").code == 130

@@ -9,6 +9,7 @@ import traceback
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from latentfoley.cli import (
     ablate,
@@ -31,7 +32,23 @@ from latentfoley.errors import (
 )
 from latentfoley.version import __version__
 
+
+
+class _Stoppable(TyperGroup):
+    """Says at Ctrl-C what is kept: what the command has noted, or what holds for all."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            notes = getattr(stop, "__notes__", ["what is written is whole"])
+            typer.echo(f"stopped; {notes[0]}", err=True)
+            raise
+
+
 app = typer.Typer(
+    cls=_Stoppable,
     name="latentfoley",
     help="Text to sound with latent diffusion, on your own machine.",
     no_args_is_help=True,
@@ -49,7 +66,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
 app.add_typer(models.app, name="models")
 
-USER_MISTAKE, OUR_MISTAKE, INTERRUPTED = 2, 1, 130
+USER_MISTAKE, OUR_MISTAKE = 2, 1
 
 
 def _print_version(wanted: bool) -> None:
@@ -81,8 +98,6 @@ def main() -> None:
         _fail(InputError(f"'{name}' holds bytes that are not UTF-8"), USER_MISTAKE)
     except OSError as error:
         _fail(error, OUR_MISTAKE if error.errno in _OF_THE_MACHINE else USER_MISTAKE)
-    except KeyboardInterrupt:  # outside a command; inside, typer exits with the same code
-        sys.exit(INTERRUPTED)
     except Exception as error:
         _fail(error, OUR_MISTAKE)
 

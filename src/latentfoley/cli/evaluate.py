@@ -162,10 +162,8 @@ def _generate(
             return generate_set(
                 load(model, **loading), wanted, out, limit=limit, progress=progress, **sampling
             )
-    except KeyboardInterrupt:
-        typer.echo(
-            "stopped: finished clips are kept; the same command generates the rest", err=True
-        )
+    except KeyboardInterrupt as stop:
+        stop.add_note("finished clips are kept; the same command generates the rest")
         raise
 
 

@@ -246,24 +246,27 @@ def interruptible(paths: list[Path], out: Path) -> Iterator[list[Path]]:
     try:
         with locked(out, "output"):
             yield written
-    except KeyboardInterrupt:
-        count = f"{len(written)} of {len(paths)} files are written, each of them whole"
-        typer.echo(f"stopped: {count}; the same command makes the same sounds again", err=True)
+    except KeyboardInterrupt as stop:
+        stop.add_note(
+            f"{len(written)} of {len(paths)} files are written, each of them whole; the same "
+            "command makes the same sounds again"
+        )
         raise
 
 
 @contextmanager
 def resumable(place: Path, what: str) -> Iterator[None]:
-    """Hold a place that is written to; at Ctrl-C say that nothing is lost.
+    """Hold a place that is written to; at Ctrl-C leave nothing half-written, and say so.
 
     Raises:
         InputError: another process writes to it.
     """
-    from latentfoley.files import locked
+    from latentfoley.files import locked, remove_parts
 
-    try:
-        with locked(place, what):
+    with locked(place, what):
+        try:
             yield
-    except KeyboardInterrupt:
-        typer.echo("stopped; what is written is whole, and the same command resumes", err=True)
-        raise
+        except KeyboardInterrupt as stop:
+            remove_parts(place)  # of workers that were killed
+            stop.add_note("what is written is whole, and the same command resumes")
+            raise

@@ -27,8 +27,8 @@ def decoder_messages_dropped() -> Iterator[None]:
         except OSError:  # closed: there is nowhere to write to
             yield
             return
-        os.dup2(aside.fileno(), _STDERR)
         try:
+            os.dup2(aside.fileno(), _STDERR)
             yield
         finally:
             os.dup2(terminal, _STDERR)

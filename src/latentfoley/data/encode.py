@@ -34,6 +34,7 @@ from latentfoley.data.shards import PreparedClip, read_dataset
 from latentfoley.data.variations import Augmentation, ShardWindows
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
+from latentfoley.files import remove_parts
 from latentfoley.pools import map_in_processes, require_workers
 from latentfoley.progress import Progress
 
@@ -214,8 +215,8 @@ def _finish(out: Path, used: set[Path], total: CacheInfo) -> CacheInfo:
     records = out / "records"
     there = [*list_windows_files(out), *records.glob("shard-*.json")]
     gone = [path for path in there if path not in used]
-    gone += [*out.glob(".latentfoley-*.part"), *records.glob(".latentfoley-*.part")]
     try:
+        remove_parts(out)
         for path in gone:
             path.unlink(missing_ok=True)
         write_atomically(out / MARKER, info.model_dump_json(indent=2).encode())

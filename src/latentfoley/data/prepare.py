@@ -23,6 +23,7 @@ from latentfoley.data.shard_files import Record, read_record, record_path
 from latentfoley.data.shards import Dataset, Settings, find_shards, record_line, shard_name
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError, RecipeError
+from latentfoley.files import aside, remove_parts
 from latentfoley.pools import map_in_processes, require_workers
 from latentfoley.progress import Progress
 
@@ -135,8 +136,8 @@ def _finish(out: Path, settings: Settings, n_shards: int, unused: list[SkippedFi
     licences: Counter[str] = Counter()
     try:
         with (
-            _aside(out / "manifest.jsonl") as manifest,
-            _aside(out / "skipped.jsonl") as skipped,
+            _text_aside(out / "manifest.jsonl") as manifest,
+            _text_aside(out / "skipped.jsonl") as skipped,
             DiskTable() as digests,
         ):
             _write_skipped(skipped, unused)
@@ -191,15 +192,10 @@ def _write_skipped(file: TextIO, unused: "list[SkippedFile] | tuple[SkippedFile,
 
 
 @contextlib.contextmanager
-def _aside(path: Path) -> Iterator[TextIO]:
+def _text_aside(path: Path) -> Iterator[TextIO]:
     """Open a text file that takes its place when it is whole."""
-    aside = path.with_suffix(".part")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            yield file
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with aside(path) as part, part.open("w", encoding="utf-8") as file:
+        yield file
 
 
 def _remove_leftovers(out: Path, n_shards: int) -> None:
@@ -208,7 +204,7 @@ def _remove_leftovers(out: Path, n_shards: int) -> None:
     records = {record_path(out, index).name for index in range(n_shards)}
     gone = [path for path in find_shards(out) if path.name not in used]
     gone += [path for path in (out / "records").glob("shard-*") if path.name not in records]
-    gone += [*out.glob(".latentfoley-*.part"), *(out / "records").glob(".latentfoley-*.part")]
-    gone += out.glob("shard-*.part")
+    gone += out.glob("shard-*.part")  # of an earlier version
+    remove_parts(out)
     for path in gone:
         path.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from pydantic import Field
 from latentfoley.config import Config
 from latentfoley.data.metadata import Entry
 from latentfoley.errors import RecipeError, nearest_files
+from latentfoley.files import aside
 
 Samples = Float32[np.ndarray, "N"]
 
@@ -154,23 +155,17 @@ def write_shard(path: Path, clips: Iterable[Encoded]) -> list[PreparedClip]:
     Raises:
         OSError: the disk refuses; nothing is left behind.
     """
-    aside = path.with_suffix(".part")
     written: list[PreparedClip] = []
-    try:
-        with aside.open("wb") as file:
-            with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-                for clip, flac in clips:
-                    _add(tar, f"{clip.key}.flac", flac)
-                    _add(tar, f"{clip.key}.json", record_line(clip).encode())
-                    written.append(clip)
-            file.flush()
-            os.fsync(file.fileno())
-        if written:
-            aside.replace(path)
-        else:
-            path.unlink(missing_ok=True)
-    finally:
-        aside.unlink(missing_ok=True)
+    with aside(path) as part, part.open("wb") as file:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for clip, flac in clips:
+                _add(tar, f"{clip.key}.flac", flac)
+                _add(tar, f"{clip.key}.json", record_line(clip).encode())
+                written.append(clip)
+        file.flush()
+        os.fsync(file.fileno())
+    if not written:
+        path.unlink()
     return written
 
 
