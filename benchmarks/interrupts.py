@@ -1,6 +1,6 @@
 """Ctrl-C and SIGTERM at random moments of five commands → interrupts.json.
 
-    python benchmarks/interrupts.py [--tries 20]
+    python benchmarks/interrupts.py [--tries 10]
 
 Every command is first run to its end, and then, from the moment that it listens to signals, stopped
 at random times within that duration. Ctrl-C reaches all processes of a terminal, SIGTERM the one
@@ -27,7 +27,7 @@ import psutil
 import soundfile
 
 RESULT = Path(__file__).with_name("interrupts.json")
-N_RECORDINGS, RATE = 240, 44_100
+N_RECORDINGS, RATE = 100, 44_100
 SAID = re.compile(r"(stopped; [^\n]+\n)?")
 COMMANDS = {
     "scan": "data scan recordings --workers 2 --json",
@@ -40,11 +40,13 @@ COMMANDS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tries", type=int, default=20, help="of each command and signal")
+    parser.add_argument("--tries", type=int, default=10, help="of each command and signal")
     tries = parser.parse_args().tries
     with tempfile.TemporaryDirectory() as place:
         prepare(Path(place))
-        found = {name: measure(Path(place), words.split(), tries) for name, words in COMMANDS.items()}
+        found = {
+            name: measure(Path(place), words.split(), tries) for name, words in COMMANDS.items()
+        }
     RESULT.write_text(json.dumps({"tries": tries, "commands": found}, indent=2) + "\n")
     print(RESULT.read_text())
 
@@ -124,8 +126,12 @@ def stop(place: Path, words: list[str], number: int, duration_s: float) -> dict[
         "code": process.returncode,
         "said": said,
         "parts": len(list(place.rglob("*.part"))),
-        "left": len(psutil.wait_procs(left, timeout=1)[1]),  # multiprocessing's helper ends by itself
+        "left": [one.name() for one in psutil.wait_procs(left, timeout=1)[1] if is_alive(one)],
     }
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def count(stops: list[dict[str, object]]) -> dict[str, object]:
@@ -140,7 +146,7 @@ def count(stops: list[dict[str, object]]) -> dict[str, object]:
         "finished": sum(one["code"] == 0 for one in stops),
         "other_words": sum(not SAID.fullmatch(one["said"]) for one in stops),
         "parts": sum(one["parts"] for one in stops),
-        "processes": sum(one["left"] for one in stops),
+        "processes": [left for one in stops for left in one["left"]],
     }
 
 

@@ -20,7 +20,7 @@ from types import FrameType
 from latentfoley.files import remove_parts
 from latentfoley.pools import stop_workers
 
-_MOST_S = 2.5  # from the signal to the end
+_MOST_S = 2.0  # from the signal to the end
 _SOON_S = 0.01  # until libsndfile's next call has returned
 _ENDED_BY_SIGNAL = 128  # exit codes of shells
 
@@ -38,8 +38,7 @@ def stoppable() -> Iterator[None]:
             threading.Timer(_SOON_S, _thread.interrupt_main, (number,)).start()
             return
         received.append(number)
-        for each in handled:
-            signal.signal(each, signal.SIG_IGN)
+        _ignore(handled)
         sys.unraisablehook = lambda _: None  # what is interrupted in a finaliser is no news
         stop_workers()
         raise KeyboardInterrupt
@@ -54,8 +53,14 @@ def stoppable() -> Iterator[None]:
     except KeyboardInterrupt:  # outside a command; inside, typer exits
         pass
     finally:
+        _ignore(handled)  # what is left to do is to end
         if received:
             sys.exit(_ENDED_BY_SIGNAL + received[0])
+
+
+def _ignore(numbers: list[signal.Signals]) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _in_callback(frame: FrameType | None) -> bool:

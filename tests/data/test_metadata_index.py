@@ -1,12 +1,17 @@
 """What is known about recordings, from every place where it may stand."""
 
+import json
+from unicodedata import normalize
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from folders import LAYOUTS, sound, write
+from folders import LAYOUTS, audiocaps, sound, write
 from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import DiskTable, MetadataIndex, choose_layout
+from latentfoley.data.prepare import prepare
+from latentfoley.data.scan import scan
 from latentfoley.errors import InputError
 
 
@@ -166,3 +171,87 @@ def test_a_dictionary_on_disk_is_a_dictionary(pairs, asked):
             table[key] = expected[key] = text
         assert len(table) == len(expected)
         assert table.get(asked) == expected.get(asked)
+
+
+class TestRowsAndRecordings:
+    @pytest.fixture
+    def matched(self, tmp_path):
+        """Return a function that says what a row of a table matches, and what is said of it."""
+
+        def matched(named, recording="audio/a.wav", table="meta.csv", **options):
+            write(tmp_path / "data" / table, f"path,caption\n{named},rain\n")
+            (tmp_path / "data/audio").mkdir(exist_ok=True)
+            with MetadataIndex(tmp_path / "data", **options) as index:
+                captions = index.find(recording).captions
+                return captions == ("rain",), [reason for _, reason in index.unmatched()]
+
+        return matched
+
+    @pytest.mark.parametrize(
+        ("table", "named"),
+        [
+            ("meta.csv", "audio/../audio/./a.wav"),
+            ("meta.csv", "audio\\a.wav"),
+            ("meta/meta.csv", "../audio/a.wav"),
+            ("audio/meta.csv", "a.wav"),
+        ],
+    )
+    def test_a_path_that_leads_there(self, matched, table, named):
+        assert matched(named, table=table) == (True, [])
+
+    def test_an_absolute_path(self, matched, tmp_path, monkeypatch):
+        assert matched(tmp_path / "data/audio/a.wav") == (True, [])
+        (tmp_path / "link").symlink_to(tmp_path / "data")
+        assert matched(tmp_path / "link/../data/audio/a.wav") == (True, [])
+
+    @pytest.mark.parametrize("named", ["data/audio/a.wav", "audio/a.wav", "a"])
+    def test_a_table_beside_the_folder(self, matched, tmp_path, named):
+        write(tmp_path / "captions.csv", f"path,caption\n{named},rain\n")
+        with MetadataIndex(tmp_path / "data", captions=tmp_path / "captions.csv") as index:
+            assert index.find("audio/a.wav").captions == ("rain",)
+            assert index.unmatched() == []
+
+    @pytest.mark.parametrize(("table", "disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+    def test_forms_of_unicode(self, matched, table, disk):
+        named, there = (normalize(form, "audio/Größe.wav") for form in (table, disk))
+        assert matched(named, there) == (True, [])
+
+    @pytest.mark.parametrize(
+        ("named", "nearest"),
+        [
+            ("audio/A.WAV", " Nearest: 'audio/a.wav'."),
+            ("/elsewhere/audio/a.wave", " Nearest: 'audio/a.wav'."),
+            ("../audio/rain.flac", ""),
+        ],
+    )
+    def test_one_that_is_not_there_is_said(self, matched, named, nearest):
+        says = (
+            "1 of 1 recordings that it names are not in the folder, the first of them "
+            f"'{named}'.{nearest}"
+        )
+        assert matched(named) == (False, [says])
+
+    def test_they_are_counted(self, tmp_path):
+        rows = "".join(f"{name}.wav,rain\n" for name in ("b", "a", "\x1b[2J", "c"))
+        write(tmp_path / "meta.csv", "path,caption\n" + rows)
+        with MetadataIndex(tmp_path) as index:
+            index.find("a.wav")
+            index.find("c.wav")
+            ((where, reason),) = index.unmatched()
+        assert (where, reason[:6]) == ("meta.csv", "2 of 4")
+        assert r"'\x1b[2J.wav'" in reason
+
+    def test_clips_of_a_data_set_without_sound_may_be_gone(self, tmp_path):
+        audiocaps(tmp_path)
+        with MetadataIndex(tmp_path) as index:
+            assert "recordings that it names are not" in index.unmatched()[0].reason
+            index.find("test/Yabcdefghij_20.wav")
+            assert index.unmatched() == []
+
+    def test_scan_and_prepare_say_it_alike(self, tmp_path):
+        sound(tmp_path / "in/a.wav")
+        write(tmp_path / "in/meta.csv", "path,caption\na.wav,rain\nb.wav,sea\n")
+        (said,) = scan(tmp_path / "in", workers=1).broken
+        assert said.reason.startswith("1 of 2 recordings that it names are not in the folder")
+        assert prepare(tmp_path / "in", tmp_path / "out", workers=1).n_skipped == 1
+        assert json.loads((tmp_path / "out/skipped.jsonl").read_text()) == said._asdict()

@@ -6,6 +6,7 @@ Nothing heavy is imported until a command runs, so that `--help` answers at once
 import errno
 import sys
 import traceback
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -33,11 +34,10 @@ from latentfoley.errors import (
 from latentfoley.version import __version__
 
 
-
 class _Stoppable(TyperGroup):
     """Says at Ctrl-C what is kept: what the command has noted, or what holds for all."""
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)

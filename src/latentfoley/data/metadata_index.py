@@ -10,18 +10,21 @@ What stands nearer to the recording comes first; captions and labels of all sour
 """
 
 import os
+import posixpath
 import re
 import sqlite3
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import NamedTuple, Self
+from unicodedata import normalize
 
 from latentfoley.data.layouts import LAYOUTS, find
 from latentfoley.data.metadata import Metadata, metadata_of
 from latentfoley.data.tables import SUFFIXES, read_object
-from latentfoley.errors import InputError, nearest, nearest_files
+from latentfoley.errors import InputError, nearest, nearest_files, quoted
 
 PLAIN = "plain"  # no tables, only what stands beside a recording
 
@@ -30,6 +33,9 @@ _SPDX = re.compile(r"SPDX-License-Identifier:\s*(\S.*)")
 _MOST_BYTES = 1 << 20  # of a side-car
 _CACHE_KIB = 512
 _MOST_CHARACTERS = 80  # of a licence's name
+_MOST_NAMES = 2000  # of recordings, to find the one that a row may mean
+# Of data sets that distribute no sound it is usual that clips are gone.
+_OFTEN_GONE = ("audiocaps", "audioset")
 
 
 class SkippedFile(NamedTuple):
@@ -61,6 +67,9 @@ class DiskTable:
 
     def __len__(self) -> int:
         return int(self._rows.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return (str(key) for (key,) in self._rows.execute("SELECT key FROM texts ORDER BY key"))
 
     def __getitem__(self, key: str) -> str:
         text = self.get(key)
@@ -106,8 +115,8 @@ class MetadataIndex:
         self.layout = choose_layout(folder, layout)
         files = [] if self.layout == PLAIN else find(folder, LAYOUTS[self.layout])
         self.tables = [str(file.relative_to(folder)) for file in files]
-        self._rows = DiskTable()
-        self._named = DiskTable()
+        self._rows, self._named, self._used = DiskTable(), DiskTable(), DiskTable()
+        self._names: dict[str, str] = {}
         self._licence_of = lru_cache(maxsize=4096)(self._folder_licence)
         if files:
             self._add(self._rows, self.layout, folder, files)
@@ -125,8 +134,8 @@ class MetadataIndex:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._rows.__exit__(kind, error, trace)
-        self._named.__exit__(kind, error, trace)
+        for table in (self._rows, self._named, self._used):
+            table.__exit__(kind, error, trace)
 
     @property
     def n_rows(self) -> int:
@@ -135,6 +144,8 @@ class MetadataIndex:
 
     def find(self, path: str) -> Metadata:
         """Return what is known about the recording at `path`, relative to the folder."""
+        if len(self._names) < _MOST_NAMES:
+            self._names.setdefault(posixpath.basename(path).casefold(), path)
         metadata = self._beside(path)
         for known in self._from_tables(PurePosixPath(path)):
             metadata = metadata.joined(known)
@@ -142,10 +153,33 @@ class MetadataIndex:
             return metadata
         return metadata.joined(Metadata(licence=self._licence_of(str(PurePosixPath(path).parent))))
 
+    def unmatched(self) -> list[SkippedFile]:
+        """Say how many of the recordings that the tables name have not been looked for yet."""
+        tables = self.tables[:-1] if len(self._named) else self.tables
+        told = [self._unmatched(self._rows, self.layout, tables)]
+        told.append(self._unmatched(self._named, "table", self.tables[-1:]))
+        return [fault for fault in told if fault]
+
+    def _unmatched(self, rows: DiskTable, layout: str, tables: list[str]) -> SkippedFile | None:
+        first, n_unmatched = "", 0
+        for key in rows:
+            if self._used.get(key) is None:
+                first, n_unmatched = first or key, n_unmatched + 1
+        if not n_unmatched or (layout in _OFTEN_GONE and n_unmatched < len(rows)):
+            return None
+        name = posixpath.basename(first).casefold()
+        nearest = [self._names[near] for near in get_close_matches(name, self._names, n=1)]
+        return SkippedFile(
+            ", ".join(tables[:3]),
+            f"{n_unmatched} of {len(rows)} recordings that it names are not in the folder, the "
+            f"first of them {quoted(first)}." + "".join(f" Nearest: {quoted(n)}." for n in nearest),
+        )
+
     def _add(self, rows: DiskTable, layout: str, root: Path, files: list[Path]) -> None:
-        for key, metadata in LAYOUTS[layout].read(root, files, self._report):
-            if not key:
+        for name, metadata in LAYOUTS[layout].read(root, files, self._report):
+            if not name:
                 continue
+            key = _spelt(_within(self.folder, root, name))
             there = rows.get(key)
             if there is not None:
                 metadata = Metadata.model_validate_json(there).joined(metadata)
@@ -156,10 +190,11 @@ class MetadataIndex:
 
     def _from_tables(self, path: PurePosixPath) -> Iterator[Metadata]:
         for rows, layout in ((self._named, "table"), (self._rows, self.layout)):
-            keys = [] if layout == PLAIN else LAYOUTS[layout].keys(path)
-            found = (rows.get(key) for key in keys)
-            text = next((text for text in found if text is not None), None)
+            keys = [] if layout == PLAIN else map(_spelt, LAYOUTS[layout].keys(path))
+            found = ((key, rows.get(key)) for key in keys)
+            key, text = next(((key, text) for key, text in found if text is not None), ("", None))
             if text is not None:
+                self._used[key] = ""
                 yield Metadata.model_validate_json(text)
 
     def _beside(self, path: str) -> Metadata:
@@ -190,6 +225,24 @@ class MetadataIndex:
         except OSError as error:
             self._report(str(path.relative_to(self.folder)), f"cannot be read: {error.strerror}")
             return ""
+
+
+def _within(folder: Path, root: Path, name: str) -> str:
+    """Return a name that a table in `root` gives to a recording, relative to the folder if it is.
+
+    Relative names are meant from the table on, or from the folder on.
+    """
+    whole = os.path.normpath(root.absolute() / name)
+    for place in (os.path.abspath(folder), folder.resolve()):  # noqa: PTH100 (Path keeps "..")
+        outside = not root.absolute().is_relative_to(place)
+        if (outside or name[:1] == "/" or ".." in name) and Path(whole).is_relative_to(place):
+            return Path(whole).relative_to(place).as_posix()
+    return posixpath.normpath(name)
+
+
+def _spelt(name: str) -> str:
+    """Return a name in one form of Unicode: macOS writes "ö" as two characters."""
+    return normalize("NFC", name)
 
 
 def choose_layout(folder: Path, layout: str | None) -> str:

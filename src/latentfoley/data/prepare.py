@@ -67,7 +67,7 @@ def prepare(
         for n in map_in_processes(pack, _tasks(folder, out, index, chosen), n_workers):
             n_done, n_shards = n_done + n, n_shards + 1
             progress(n_done, n_files)
-        return _finish(out, chosen, n_shards, index.skipped)
+        return _finish(out, chosen, n_shards, [*index.skipped, *index.unmatched()])
 
 
 def begin(out: Path, marker: str, description: Config) -> None:

@@ -173,12 +173,13 @@ class _Tally:
 
     def add(self, path: str, result: Measure | str, index: MetadataIndex) -> None:
         self.n_seen += 1
+        metadata = index.find(path)
         if isinstance(result, str):
             self.broken.append(SkippedFile(path, result))
             return
         self.n_recordings += 1
         self._add_sound(path, result)
-        self._add_metadata(index.find(path))
+        self._add_metadata(metadata)
 
     def _add_sound(self, path: str, sound: Measure) -> None:
         self.total_s += sound.duration_s
@@ -225,7 +226,7 @@ class _Tally:
             clipped=tuple(self.clipped),
             duplicates=tuple(self.duplicates),
             remarks=tuple(self.remarks),
-            broken=(*self.broken, *index.skipped),
+            broken=(*self.broken, *index.skipped, *index.unmatched()),
         )
 
 
