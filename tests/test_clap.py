@@ -127,9 +127,15 @@ class TestTextTower:
 
         model = ClapTextModelWithProjection.from_pretrained(micro_model_folder / "text_encoder")
         tokenizer = AutoTokenizer.from_pretrained(micro_model_folder / "tokenizer")
-        with torch.no_grad():
-            theirs = model(**tokenizer("a dog", return_tensors="pt")).text_embeds
-        torch.testing.assert_close(tower.embed(["a dog"]), theirs / theirs.norm())
+        for texts in (["a dog"], ["", "雨 🐕", "Señor! a dog's bark", "rain " * 99]):
+            tokens = tokenizer(
+                texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+            )
+            with torch.no_grad():
+                theirs = model(tokens["input_ids"], tokens["attention_mask"])
+                ours = tower._run(texts)
+            assert torch.equal(ours.text_embeds, theirs.text_embeds)
+            assert torch.equal(ours.last_hidden_state, theirs.last_hidden_state)
 
 
 class TestAudioTower:

@@ -1,7 +1,7 @@
 """Text → E: the embedding that text and sound share (CLAP, Wu et al. 2022, arXiv 2211.06687).
 
-The tower and the tokenizer are those of `transformers`; this file gives them what they need and
-returns unit vectors. The audio tower stands in `clap_audio.py`.
+The network is in `clap_text.py`, the tokenizer in `checkpoints/tokenizer.py`; this file returns
+unit vectors. The audio tower stands in `clap_audio.py`.
 
 Reading path: `pipeline.py` asks for E, `unet.py` receives it. It does not know about diffusion.
 """
@@ -14,22 +14,23 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from latentfoley.checkpoints.tokenizer import Tokenizer
 from latentfoley.notation import Embedding
 
 
 class TextTower:
     """Text → E. The tokenizer cuts what is longer than it knows."""
 
-    def __init__(self, model: nn.Module, tokenizer: Any) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Tokenizer) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read `text_encoder/` and `tokenizer/` of a model folder, in fp32."""
-        from latentfoley.checkpoints.towers import open_text, read_tokenizer, text_network
+        from latentfoley.checkpoints.towers import open_text, text_network
 
-        return cls(open_text(folder).fill(text_network), read_tokenizer(folder / "tokenizer"))
+        return cls(open_text(folder).fill(text_network), Tokenizer.read(folder / "tokenizer"))
 
     @torch.no_grad()
     def embed(self, texts: list[str]) -> Embedding:
@@ -50,18 +51,9 @@ class TextTower:
         return F.normalize(torch.cat(both, dim=-1), dim=-1)
 
     def _run(self, texts: list[str]) -> Any:
-        tokens = self.tokenizer(
-            texts,
-            padding=True,
-            truncation=True,
-            max_length=min(self.tokenizer.model_max_length, _max_tokens(self.model)),
-            return_tensors="pt",
-        )
+        ids, mask = self.tokenizer.encode(texts, _max_tokens(self.model))
         device = next(self.model.parameters()).device
-        return self.model(
-            input_ids=tokens["input_ids"].to(device),
-            attention_mask=tokens["attention_mask"].to(device),
-        )
+        return self.model(input_ids=ids.to(device), attention_mask=mask.to(device))
 
 
 def _max_tokens(model: Any) -> int:

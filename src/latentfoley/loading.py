@@ -12,7 +12,8 @@ from latentfoley.checkpoints.original import open_original
 from latentfoley.checkpoints.parts import Parts, open_folder
 from latentfoley.checkpoints.registry import PUBLISHED
 from latentfoley.checkpoints.tensors import PICKLES
-from latentfoley.checkpoints.towers import read_tokenizer, text_network
+from latentfoley.checkpoints.tokenizer import Tokenizer
+from latentfoley.checkpoints.towers import text_network
 from latentfoley.clap import TextTower
 from latentfoley.config import ModelConfig, Prediction, ScheduleConfig
 from latentfoley.devices import choose_device, choose_dtype
@@ -85,7 +86,7 @@ def load(
             schedule=parts.schedule,
             phase_iterations=parts.about.phase_iterations,
         ),
-        text=TextTower(text, read_tokenizer(tokenizer_folder)),
+        text=TextTower(text, Tokenizer.read(tokenizer_folder)),
         unet=unet.fill(Unet, precision).to(where),
         vae=parts.vae.fill(Vae).to(where),
         vocoder=parts.vocoder.fill(build_vocoder).to(where),

@@ -72,6 +72,33 @@ class TestHelp:
 class TestProcess:
     """As processes, where the exit code is what the shell sees."""
 
+    def test_nothing_is_imported_that_makes_the_first_clip_late(self, micro_model_folder, tmp_path):
+        late = ["transformers", "torch._dynamo", "sympy", "scipy", "matplotlib"]
+        words = [
+            "generate",
+            "rain",
+            "-m",
+            str(micro_model_folder),
+            "--duration",
+            "0.2",
+            "--steps",
+            "1",
+        ]
+        program = (
+            "import sys\n"
+            "from latentfoley.cli import main\n"
+            f"sys.argv = ['latentfoley', *{words!r}, '-o', {str(tmp_path / 'a.wav')!r}]\n"
+            "try:\n"
+            "    main()\n"
+            "except SystemExit as end:\n"
+            "    assert not end.code, end.code\n"
+            f"found = [name for name in {late} if name in sys.modules]\n"
+            "sys.exit(f'imported: {found}' if found else 0)\n"
+        )
+        end = python("-c", program)
+        assert (end.returncode, end.stderr) == (0, "")
+        assert (tmp_path / "a.wav").is_file()
+
     def test_the_version(self):
         end = python("-m", "latentfoley", "--version")
         assert (end.returncode, end.stdout) == (0, f"latentfoley {latentfoley.__version__}\n")

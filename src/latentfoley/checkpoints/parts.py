@@ -17,6 +17,7 @@ from latentfoley.checkpoints.compat import Choice, Compat
 from latentfoley.checkpoints.json_files import Json, read_json, write_json
 from latentfoley.checkpoints.kinds import TRANSFORMERS_WEIGHTS
 from latentfoley.checkpoints.tensors import Stored, write_tensors
+from latentfoley.checkpoints.tokenizer import read_with_transformers
 from latentfoley.config import (
     PUBLISHED_FRONT_END,
     AnyVocoderConfig,
@@ -115,7 +116,7 @@ def write_folder(parts: Parts, out: Path) -> int:
     if out.exists():
         raise ModelError(f"{out} exists already; give the name of a new folder")
     tokenizer = parts.find_tokenizer()
-    kind = type(towers.read_tokenizer(tokenizer)).__name__
+    kind = type(read_with_transformers(tokenizer)).__name__
     with aside(out) as folder:
         layout.write_unet(folder / "unet", parts.unet.config, parts.unet.weights)
         layout.write_vae(folder / "vae", parts.vae.config, parts.vae.weights)

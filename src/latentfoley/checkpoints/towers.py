@@ -1,4 +1,4 @@
-"""The two CLAP towers on disk: networks of `transformers`, filled as strictly as ours.
+"""The two CLAP towers on disk, in the files of `transformers`, filled as strictly as ours.
 
 Their `config.json` is that of transformers, so their config stays a plain dictionary here.
 """
@@ -6,14 +6,15 @@ Their `config.json` is that of transformers, so their config stays a plain dicti
 import reprlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
 from latentfoley.checkpoints.json_files import Json, read_json
 from latentfoley.checkpoints.kinds import TRANSFORMERS_WEIGHTS
 from latentfoley.checkpoints.layout import read_weights
 from latentfoley.checkpoints.tensors import Stored
+from latentfoley.clap_text import TextConfig, TextNetwork
 from latentfoley.errors import ModelError
 
 
@@ -76,16 +77,27 @@ def with_eps(text: Stored[Json], eps: float) -> Stored[Json]:
 
 def text_network(config: Json) -> nn.Module:
     """Return a text tower with its projection, as its config describes it."""
-    from transformers import ClapTextConfig, ClapTextModelWithProjection
-
-    return _build(config, ClapTextConfig, ClapTextModelWithProjection)
+    _require_bounded(config)
+    try:
+        return TextNetwork(TextConfig.model_validate(config))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(
+            f"a {config.get('model_type')} cannot be built: {where} {first['msg']}"
+        ) from None
 
 
 def audio_network(config: Json) -> nn.Module:
     """Return an audio tower with its projection, as its config describes it."""
     from transformers import ClapAudioConfig, ClapAudioModelWithProjection
 
-    return _build(config, ClapAudioConfig, ClapAudioModelWithProjection)
+    _require_bounded(config)
+    try:
+        model: nn.Module = ClapAudioModelWithProjection(ClapAudioConfig(**config))
+    except Exception as error:  # transformers lets through whatever its checks raise
+        raise ModelError(f"a {config.get('model_type')} cannot be built: {error}") from None
+    return model
 
 
 _MOST_LAYERS, _MOST_WIDTH = 128, 1_000_000  # a config of 10⁶ layers would be built for minutes
@@ -105,28 +117,3 @@ def _require_bounded(config: Json) -> None:
                     f"{config.get('model_type')}: {key} is {reprlib.repr(value)}; allowed: up to "
                     f"{most:,}"
                 )
-
-
-def _build(config: Json, config_kind: Any, model_kind: Any) -> nn.Module:
-    _require_bounded(config)
-    try:
-        model: nn.Module = model_kind(config_kind(**config))
-    except Exception as error:  # transformers lets through whatever its checks raise
-        raise ModelError(f"a {config.get('model_type')} cannot be built: {error}") from None
-    return model
-
-
-def read_tokenizer(folder: Path) -> Any:
-    """Read the tokenizer in a folder, without network and without noise.
-
-    Raises:
-        ModelError: the folder is missing or damaged.
-    """
-    from transformers import AutoTokenizer
-
-    if not folder.is_dir():
-        raise ModelError(f"{folder} is missing: {folder.parent} is not a complete model folder")
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # as above
-        raise ModelError(f"{folder} cannot be loaded: {error}") from None

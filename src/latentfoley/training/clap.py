@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from latentfoley.checkpoints.tokenizer import Tokenizer
 from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower, audio_features
 from latentfoley.config import ClapFrontEnd, Config
@@ -110,7 +111,8 @@ class ClapTask(Task):
         self.clips = _captioned(recipe)
         self.validation_clips = recipe.data.clips("valid", recipe.front_end.sample_rate)
         model, tokenizer = from_minilm(recipe.embedding_dim)
-        self.text = TextTower(model.to(device), tokenizer)
+        self.text = TextTower(model.to(device), Tokenizer.of(tokenizer))
+        self.tokenizer = tokenizer
         self.audio = AudioTower(_audio_model(recipe).to(device), recipe.front_end)
         if recipe.start is not None:
             text, audio = TextTower.load(recipe.start), AudioTower.load(recipe.start)
@@ -210,10 +212,9 @@ class ClapTask(Task):
         Captions are encoded one by one: other captions in a batch change the last digits, and a
         resumed run batches them differently.
         """
-        tokens = self.text.tokenizer(caption, truncation=True, return_tensors="pt")
+        ids, mask = self.text.tokenizer.encode([caption], self.text.tokenizer.most_tokens)
         output = self.text.model.text_model(  # type: ignore[operator]
-            input_ids=tokens["input_ids"].to(self.device),
-            attention_mask=tokens["attention_mask"].to(self.device),
+            input_ids=ids.to(self.device), attention_mask=mask.to(self.device)
         )
         vector: Tensor = output.last_hidden_state[0, 0]
         return vector
@@ -283,7 +284,7 @@ class ClapTask(Task):
         from latentfoley.checkpoints.layout import write_front_end
 
         self.text.model.save_pretrained(folder / "text_encoder")  # type: ignore[operator]
-        self.text.tokenizer.save_pretrained(folder / "tokenizer")
+        self.tokenizer.save_pretrained(folder / "tokenizer")
         self.audio.model.save_pretrained(folder / "audio_encoder")  # type: ignore[operator]
         write_front_end(folder / "feature_extractor", self.recipe.front_end)
 

@@ -22,7 +22,8 @@ from latentfoley.checkpoints.adapter import write_adapter
 from latentfoley.checkpoints.json_files import write_json
 from latentfoley.checkpoints.layout import write_schedule, write_unet
 from latentfoley.checkpoints.parts import Parts
-from latentfoley.checkpoints.towers import read_tokenizer, text_network
+from latentfoley.checkpoints.tokenizer import Tokenizer
+from latentfoley.checkpoints.towers import text_network
 from latentfoley.clap import TextTower
 from latentfoley.data.encoder import Encoder, audio_tower
 from latentfoley.data.latents import LatentCache, read_info
@@ -79,7 +80,7 @@ class DiffusionTask(Task):
         tower = audio_tower(parts)
         info = read_info(folder)
         encoder = Encoder(self.vae, tower, self.mel, info.settings.n_frames, self.device)
-        text = TextTower(parts.text.fill(text_network), read_tokenizer(parts.find_tokenizer()))
+        text = TextTower(parts.text.fill(text_network), Tokenizer.read(parts.find_tokenizer()))
         scaling_factor = self.vae.config.scaling_factor
         cache = LatentCache(folder, "train", encoder=encoder)
         self.batches = Batches(self.recipe, cache, text, scaling_factor, self.schedule)

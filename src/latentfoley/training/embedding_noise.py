@@ -27,9 +27,7 @@ def word_directions(text: TextTower) -> Float[Tensor, "W D"]:
 
     The words are the tokenizer's own, up to a thousand, evenly from its vocabulary.
     """
-    vocabulary = text.tokenizer.get_vocab()
-    spoken = [text.tokenizer.decode([n]).strip() for n in sorted(vocabulary.values())]
-    words = [word for word in spoken if word.isalpha()]
+    words = [word for word in map(str.strip, text.tokenizer.words()) if word.isalpha()]
     count = min(_MOST_WORDS, len(words))
     chosen = np.linspace(0, len(words) - 1, count).round().astype(int)
     E = text.embed([words[i] for i in chosen]).cpu()

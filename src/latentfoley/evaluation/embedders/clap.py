@@ -16,6 +16,7 @@ from jaxtyping import Float32, Float64
 
 from latentfoley.checkpoints import towers
 from latentfoley.checkpoints.layout import read_front_end
+from latentfoley.checkpoints.tokenizer import Tokenizer
 from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower
 from latentfoley.config import PUBLISHED_FRONT_END
@@ -83,7 +84,7 @@ def _towers(folder: Path) -> tuple[AudioTower, TextTower]:
     )
     return (
         AudioTower(audio.fill(towers.audio_network), front_end),
-        TextTower(text.fill(towers.text_network), towers.read_tokenizer(folder)),
+        TextTower(text.fill(towers.text_network), Tokenizer.read(folder)),
     )
 
 

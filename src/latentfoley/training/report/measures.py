@@ -21,7 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentfoley.audio import read_audio
-from latentfoley.checkpoints.towers import read_tokenizer, text_network
+from latentfoley.checkpoints.tokenizer import Tokenizer
+from latentfoley.checkpoints.towers import text_network
 from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower
 from latentfoley.config import MelConfig
@@ -182,7 +183,7 @@ class _Denoiser(NamedTuple):
 def _open_denoiser(run: Run) -> _Denoiser:
     recipe = DiffusionRecipe.parse(run.recipe, where="the recipe in run.json")
     parts = open_base_model(recipe)
-    tokenizer = read_tokenizer(parts.find_tokenizer())
+    tokenizer = Tokenizer.read(parts.find_tokenizer())
     clap = _Clap(audio_tower(parts), TextTower(parts.text.fill(text_network), tokenizer))
     return _Denoiser(clap, parts.about.mel, recipe.data.latents)
 
