@@ -10,6 +10,14 @@ from micro import write_model_folder
 from signals import chirp, click, noise, tone
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    """Keep what is kept from run to run away from the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def micro_model_folder(tmp_path_factory):
     """A complete model folder with random weights; read only."""

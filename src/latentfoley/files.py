@@ -20,6 +20,12 @@ PART = ".latentfoley-*.part"
 _being_written: set[Path] = set()
 
 
+def cache_folder(kind: str) -> Path:
+    """Return where things of a kind are kept from run to run: `$XDG_CACHE_HOME/latentfoley/…`."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "latentfoley" / kind
+
+
 @contextmanager
 def aside(target: Path) -> Iterator[Path]:
     """Yield a random name beside `target` for a file or folder, which becomes `target` at the end.

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from latentfoley.audio import normalise_peak, read_audio, require_sound
 from latentfoley.checkpoints.compat import Compat
+from latentfoley.checkpoints.known_hashes import known_hash
 from latentfoley.checkpoints.known_kinds import read_known_kinds
-from latentfoley.checkpoints.tensors import hash_settings, hash_weights
+from latentfoley.checkpoints.tensors import hash_settings, hash_weights, weight_files
 from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower
 from latentfoley.config import MelConfig, ModelConfig, Prediction
@@ -81,8 +82,8 @@ class ModelParts:
 
     @cached_property
     def weights_hash(self) -> str:
-        """Hash of the weights on disk; every file is read for it, once."""
-        return hash_weights(self.folder)
+        """Hash of the weights on disk; every file is read for it, once on this machine."""
+        return known_hash(weight_files(self.folder), lambda: hash_weights(self.folder))
 
     @cached_property
     def identity(self) -> ModelIdentity:

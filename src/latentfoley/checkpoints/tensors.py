@@ -241,14 +241,18 @@ def hash_file(path: Path) -> str:
 def hash_weights(model: Path) -> str:
     """Return the first 16 hexadecimal digits of a hash over every weight file of a model."""
     digest = sha256()
-    if model.is_file():
-        _update(digest, model)
-        return digest.hexdigest()[:16]
-    files = {file for kind in ("safetensors", "bin") for file in model.glob(f"*/*.{kind}")}
-    for file in sorted(files):
-        digest.update(file.relative_to(model).as_posix().encode())
+    for file in weight_files(model):
+        if file != model:
+            digest.update(file.relative_to(model).as_posix().encode())
         _update(digest, file)
     return digest.hexdigest()[:16]
+
+
+def weight_files(model: Path) -> list[Path]:
+    """Return every weight file of a model, in the order of their names: itself, or a folder's."""
+    if model.is_file():
+        return [model]
+    return sorted({file for kind in ("safetensors", "bin") for file in model.glob(f"*/*.{kind}")})
 
 
 def hash_settings(folder: Path, *values: Any) -> str:

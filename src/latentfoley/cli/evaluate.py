@@ -94,11 +94,11 @@ def evaluate(
     """
     from latentfoley.evaluation.evaluate import Settings, require_settings
     from latentfoley.evaluation.evaluate import evaluate as compare
-    from latentfoley.evaluation.features.cache import default_folder
     from latentfoley.evaluation.metrics.score import Bootstrap
     from latentfoley.evaluation.sets.datasets import reference_set
     from latentfoley.evaluation.sets.generated import is_model
     from latentfoley.evaluation.sets.prompts import wanted_prompts
+    from latentfoley.files import cache_folder
 
     settings = Settings(
         embedders=tuple(embedder or ["clap"]),
@@ -107,7 +107,7 @@ def evaluate(
         training=training,
         limit=limit,
         bootstrap=Bootstrap(resamples=resamples),
-        cache=None if no_cache else cache or default_folder(),
+        cache=None if no_cache else cache or cache_folder("features"),
     )
     if json_file is not None and json_file != Path("-"):
         require_file_place(json_file, ".json")

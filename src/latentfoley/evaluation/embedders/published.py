@@ -25,7 +25,7 @@ from latentfoley.checkpoints.hub import local_folder
 from latentfoley.checkpoints.tensors import hash_file
 from latentfoley.errors import InputError, ModelError, nearest_files
 from latentfoley.evaluation.embedders.download import download
-from latentfoley.evaluation.features.cache import default_folder
+from latentfoley.files import cache_folder
 from latentfoley.progress import Progress
 
 _ZENODO = "https://zenodo.org/records/3987831/files"
@@ -91,7 +91,7 @@ _ARRAYS: list[Any] = [
 
 def weights_folder() -> Path:
     """Return where downloaded weights lie: `$XDG_CACHE_HOME/latentfoley/weights`."""
-    return default_folder().parent / "weights"
+    return cache_folder("weights")
 
 
 def find(name: str, given: str) -> Path | None:

@@ -1,7 +1,6 @@
 """The cache of features: keys say what they were computed from, never where the file lies."""
 
 import json
-import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -45,12 +44,6 @@ class Cache:
     def _path(self, key: str) -> Path:
         assert self.folder is not None
         return self.folder / key[:2] / f"{key}.safetensors"
-
-
-def default_folder() -> Path:
-    """Return where the cache lies unless told otherwise: `$XDG_CACHE_HOME/latentfoley/features`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "latentfoley" / "features"
 
 
 def cache_key(content: str, what: str, weights_hash: str, rules: dict[str, str | int]) -> str:
