@@ -9,9 +9,10 @@ import torch
 from latentfoley.errors import RecipeError
 from latentfoley.evaluation.ablation.recipe import AblationRecipe
 from latentfoley.presets import large, medium, small
-from latentfoley.recipes import read_recipe
+from latentfoley.recipes import OURS, read_recipe
 from latentfoley.training.clap import ClapRecipe
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
+from latentfoley.training.report.losses import LEAST_POINTS, LEAST_VALIDATIONS
 from latentfoley.training.vae import VaeRecipe
 from latentfoley.training.vocoder import VocoderRecipe
 from latentfoley.unet import Unet
@@ -19,8 +20,10 @@ from latentfoley.unet import Unet
 RECIPES = Path(__file__).parents[1] / "recipes"
 KINDS = {"clap": ClapRecipe, "vae": VaeRecipe, "vocoder": VocoderRecipe}
 VALUES = {
-    str(path.relative_to(RECIPES)): tomllib.loads(path.read_text(encoding="utf-8"))
-    for path in sorted(RECIPES.rglob("*.toml"))
+    str(path if path.parent == OURS else path.relative_to(RECIPES)): tomllib.loads(
+        path.read_text(encoding="utf-8")
+    )
+    for path in (*sorted(RECIPES.rglob("*.toml")), *sorted(OURS.glob("*.toml")))
     if path.name not in ("captions.toml", "kinds.toml")
 }
 
@@ -127,13 +130,13 @@ def test_an_ablation_is_read(name):
 @pytest.mark.parametrize(
     ("name", "overrides", "preset", "n_parameters"),
     [
-        ("small.toml", [], small, 185_036_552),
-        ("small.toml", ["model=medium"], medium, 415_954_568),
-        ("large.toml", [], large, 739_139_080),
+        ("small", [], small, 185_036_552),
+        ("small", ["model=medium"], medium, 415_954_568),
+        ("large", [], large, 739_139_080),
     ],
 )
 def test_the_sizes_of_the_paper(name, overrides, preset, n_parameters):
-    recipe = read_recipe(RECIPES / name, DiffusionRecipe, overrides)
+    recipe = read_recipe(Path(name), DiffusionRecipe, overrides)
     assert recipe.model == preset().unet
     assert recipe.schedule == preset().schedule
     with torch.device("meta"):
@@ -143,9 +146,35 @@ def test_the_sizes_of_the_paper(name, overrides, preset, n_parameters):
 
 def test_a_size_that_is_not_known():
     with pytest.raises(RecipeError, match=r"model: .*Did you mean 'small'\?, got 'smal'"):
-        read_recipe(RECIPES / "small.toml", DiffusionRecipe, ["model=smal"])
+        read_recipe(Path("small"), DiffusionRecipe, ["model=smal"])
 
 
 def test_a_recipe_is_the_same_after_it_was_recorded():
-    recipe = read_recipe(RECIPES / "small.toml", DiffusionRecipe)
+    recipe = read_recipe(Path("small"), DiffusionRecipe)
     assert DiffusionRecipe.parse(recipe.model_dump(mode="json"), where="run.json") == recipe
+
+
+class TestByName:
+    def test_a_recipe_of_the_package(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "my-recordings").mkdir()  # the recordings themselves
+        recipe = read_recipe(Path("my-recordings"), DiffusionRecipe)
+        assert recipe.run.folder == Path("runs/my-recordings")
+
+    def test_a_file_goes_first(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        text = (OURS / "my-recordings.toml").read_text().replace("steps = 150", "steps = 7")
+        (tmp_path / "my-recordings").write_text(text)
+        assert read_recipe(Path("my-recordings"), DiffusionRecipe).run.steps == 7
+
+    def test_a_name_that_is_nearly_one(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(RecipeError, match="Did you mean 'my-recordings'"):
+            read_recipe(Path("my-recording"), DiffusionRecipe)
+
+    @pytest.mark.parametrize("name", ["my-recordings", "my-recordings-lora"])
+    def test_its_own_report_finds_what_it_needs(self, name):
+        run = read_recipe(Path(name), DiffusionRecipe).run
+        assert run.steps / run.log_every >= LEAST_POINTS
+        assert run.steps / run.validate_every >= LEAST_VALIDATIONS
+        assert run.steps / run.preview_every >= 2

@@ -35,7 +35,6 @@ from latentfoley.evaluation.metrics.frechet import frechet_distance
 from latentfoley.mel import log_mel
 
 HERE = Path(__file__).parent
-RECIPES = HERE.parents[1] / "recipes"
 OTHERS = ("a dog barking", "a baby crying")  # what neither folder is about
 N_RECORDINGS, N_EACH, SEED = 60, 5, 2026
 RESAMPLES = 500
@@ -200,13 +199,12 @@ def seen_by_tiny(manifest: Path, copied: list[str]) -> int:
 
 def walk(work: Path, theme: Theme) -> list[dict[str, Any]]:
     """Run the commands of docs/training.md."""
-    shutil.copytree(RECIPES, work / "recipes", dirs_exist_ok=True)
     windows = f"--duration {theme.duration_s} --variations {theme.variations}"
     commands = (
         "data scan my-recordings",
         "data prepare my-recordings prepared --held-out 0.25 --workers 1",
         f"data encode prepared latents {windows} --device cpu",
-        "train diffusion recipes/my-recordings.toml --device cpu",
+        "train diffusion my-recordings --device cpu",
         "train export runs/my-recordings my-model",
     )
     return [say(work, *command.split()) for command in commands]

@@ -8,6 +8,7 @@
 Names are imported when first used: `import latentfoley` itself loads nothing heavy.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,10 @@ __all__ = [
     "__version__",
     "load",
 ]
+
+# OpenMP's threads spin while they wait, also where another program has the core that they wait for:
+# docs/decisions/0116. It is read when torch is imported, so it is set before.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "Client": "latentfoley.client",

@@ -6,19 +6,38 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from latentfoley.config import Config
-from latentfoley.errors import RecipeError, nearest_files
+from latentfoley.errors import RecipeError, nearest, nearest_files
 
 R = TypeVar("R", bound=Config)
 
 
+OURS = Path(__file__).parent / "resources" / "recipes"
+
+
+def find_recipe(path: Path) -> Path:
+    """Return a recipe's file: the one that is given, else the one of that name in the package.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    ours = OURS / f"{path}.toml"
+    if path.is_file() or (path.name == str(path) and ours.is_file()):
+        return path if path.is_file() else ours
+    names = sorted(file.stem for file in OURS.glob("*.toml"))
+    raise RecipeError(
+        f"there is no recipe at {path}.{nearest_files(path)} Recipes of the package: "
+        f"{nearest(str(path), names).removeprefix('allowed: ')}"
+    )
+
+
 def read_recipe(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
-    """Read a TOML recipe of the given kind; `overrides` such as `run.steps=100` replace values.
+    """Read a TOML recipe of the given kind, by its path or name; `overrides` such as
+    `run.steps=100` replace values.
 
     Raises:
         RecipeError: no such file, not TOML, an unknown or missing key, a value out of range.
     """
-    if not path.is_file():
-        raise RecipeError(f"there is no recipe at {path}.{nearest_files(path)}")
+    path = find_recipe(path)
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -255,3 +255,13 @@ class TestRowsAndRecordings:
         assert said.reason.startswith("1 of 2 recordings that it names are not in the folder")
         assert prepare(tmp_path / "in", tmp_path / "out", workers=1).n_skipped == 1
         assert json.loads((tmp_path / "out/skipped.jsonl").read_text()) == said._asdict()
+
+
+def test_a_recording_of_audiocaps_is_counted_once(tmp_path):
+    rows = [f"{k},{'abcdefghijk'[k // 2]},10,caption {k}" for k in range(6)]
+    (tmp_path / "test.csv").write_text(
+        "\n".join(["audiocap_id,youtube_id,start_time,caption", *rows])
+    )
+    with MetadataIndex(tmp_path) as index:
+        assert (index.layout, index.n_rows) == ("audiocaps", 3)
+        assert len(index.find("a.wav").captions) == 2

@@ -1,5 +1,6 @@
 """Training of ε_θ on four recordings: what a step does, what is averaged, kept and shown."""
 
+import json
 import shutil
 
 import pytest
@@ -245,3 +246,6 @@ class TestFiles:
         assert len(sounds) == 16
         assert sounds[0] == "0000007-encoded-0.wav" and sounds[-1] == "0000007-generated-7.wav"
         assert (tmp_path / "previews" / "0000007.png").read_bytes()[:4] == b"\x89PNG"
+        names = json.loads((tmp_path / "previews" / "names.json").read_text())
+        assert set(names) == {*map(str, range(8))}
+        assert any("tone" in name for name in names.values())

@@ -31,7 +31,7 @@ def evaluate(
         Path,
         typer.Argument(help="Folder or manifest of generated sounds, or a model."),
     ],
-    reference: Annotated[Path, typer.Argument(help="Folder or manifest of reference sounds.")],
+    reference: Annotated[Path, typer.Argument(help="Folder, manifest or prepared set of sounds.")],
     dataset: Annotated[
         str | None,
         Option(help="REFERENCE is laid out as audiocaps, clotho, audioset or esc50."),
@@ -56,7 +56,7 @@ def evaluate(
     training: Annotated[
         Path | None, Option(help="The training sounds, to look for copies of them.")
     ] = None,
-    limit: Annotated[int | None, Option(help="Only the first so many of each set.")] = None,
+    limit: Annotated[int | None, Option(help="Only so many of each set, of every kind.")] = None,
     json_file: Annotated[
         Path | None, Option("--json", help="Write all scores here; - prints them.")
     ] = None,

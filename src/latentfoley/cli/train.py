@@ -13,7 +13,9 @@ from latentfoley.progress import progress_bar
 
 app = typer.Typer(help="Train the parts of a model from TOML recipes.", no_args_is_help=True)
 
-Recipe = Annotated[Path, typer.Argument(help="A TOML recipe; see recipes/.")]
+Recipe = Annotated[
+    Path, typer.Argument(help="A TOML file, or my-recordings, my-recordings-lora, small, large.")
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; by default the fastest.")]
 Set = Annotated[
     list[str] | None,
@@ -51,7 +53,7 @@ def vocoder(recipe: Recipe, values: Set = None, device: Device = None) -> None:
 def diffusion(recipe: Recipe, values: Set = None, device: Device = None) -> None:
     """Train the denoiser on encoded recordings, without captions: a new one, or a model's on.
 
-    Example: latentfoley train diffusion recipes/my-recordings.toml
+    Example: latentfoley train diffusion my-recordings
     """
     from latentfoley.training.diffusion import DiffusionTask
     from latentfoley.training.diffusion_recipe import DiffusionRecipe

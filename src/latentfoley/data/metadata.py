@@ -7,7 +7,7 @@ CLAP, which is where words meet sounds, for attribution, and to hold some record
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from latentfoley.config import Config
 from latentfoley.errors import RecipeError, nearest_files
@@ -131,8 +131,16 @@ class Entry(Config):
     licence: str = ""
 
 
+E = TypeVar("E", bound=Entry)
+
+
 def read_manifest(path: Path) -> list[Entry]:
-    """Return every entry of a JSONL manifest.
+    """Return every entry of a JSONL manifest; as `read_entries`."""
+    return read_entries(path, Entry)
+
+
+def read_entries(path: Path, kind: type[E]) -> list[E]:
+    """Return every entry of a JSONL manifest whose lines have the fields of `kind`.
 
     Raises:
         RecipeError: the file is missing, empty, or a line is not a valid entry (with its number).
@@ -147,7 +155,7 @@ def read_manifest(path: Path) -> list[Entry]:
     entries = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            entries.append(Entry.parse(_object(line, path, number), where=f"{path}:{number}"))
+            entries.append(kind.parse(_object(line, path, number), where=f"{path}:{number}"))
     if not entries:
         raise RecipeError(f"the manifest {path} lists no recordings")
     return entries

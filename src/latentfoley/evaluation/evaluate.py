@@ -32,7 +32,8 @@ from latentfoley.evaluation.sections import (
     level_section,
     pair_section,
 )
-from latentfoley.evaluation.sets.clips import Clip, ClipSet, as_set, pairs, require_limit
+from latentfoley.evaluation.sets.choose import as_set, limit_as
+from latentfoley.evaluation.sets.clips import Clip, ClipSet, pairs, require_limit
 from latentfoley.levels import Levels
 
 PROTOCOLS = ("latentfoley", "audioldm_eval")
@@ -50,7 +51,7 @@ class Settings:
         reconstruction: clips of a pair are meant to be the same sound: adds LSD, STFT and mel
             distances, PSNR and SSIM.
         training: the set the model was trained on, to look for copies.
-        limit: the first so many clips of each set.
+        limit: so many clips of each set, drawn evenly over their kinds.
         bootstrap: how intervals are drawn.
         cache: the folder of the cache; None for none.
     """
@@ -112,7 +113,8 @@ def evaluate(
         ModelError: weights that are not those of the embedder.
     """
     require_settings(settings)
-    one, other = (as_set(clips, settings.limit) for clips in (generated, reference))
+    one = as_set(generated, settings.limit)
+    other = limit_as(as_set(reference), one, settings.limit)
     paired, warning = pairs(one.clips, other.clips)
     warnings = [*one.warnings, *other.warnings, *([warning] if warning else [])]
     if min(len(one.clips), len(other.clips)) < FEWEST_CLIPS:

@@ -168,7 +168,7 @@ class DiffusionTask(Task):
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
         """Write encoded recordings, and what their E alone brings back: a picture and sounds."""
-        from latentfoley.training.previews import write_previews
+        from latentfoley.training.previews import NAMES, write_previews
 
         cache = self.batches.cache
         shown = torch.linspace(0, len(cache) - 1, 8).long().tolist()
@@ -182,6 +182,7 @@ class DiffusionTask(Task):
         rows = {"encoded": self.vae.decode(z_0), "generated": self.vae.decode(made)}
         title = f"recordings, and {step} steps of training"
         write_previews(folder, step, rows, title, self.mel)
+        write_json(folder / NAMES, {str(k): cache.key(item) for k, item in enumerate(shown)})
 
     def export(self, folder: Path) -> None:
         """Write the averaged weights, or adapters, and the recipe that says what goes with them."""

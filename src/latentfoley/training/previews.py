@@ -9,6 +9,7 @@ from latentfoley.griffin_lim import griffin_lim
 from latentfoley.notation import LogMel
 from latentfoley.pictures import plot_mels
 
+NAMES = "names.json"  # what the K-th sound of a row is called, where something says it
 _ITERATIONS = 32  # of Griffin-Lim, which needs no trained vocoder
 
 

@@ -38,6 +38,8 @@ class Session:
         """
         self.log = RunLog(self.run.folder, self.first_step)
         self.record = RunRecord(self.task, self.first_step, parallel.n_processes())
+        if self.first_step == 0 and getattr(self.task.recipe, "start", None):
+            self._preview(0)  # of the base model
 
     def close(self) -> None:
         """Close the files; nothing where none were opened."""
@@ -58,8 +60,7 @@ class Session:
         if improved or stopping or self._due(done, self.run.checkpoint_every):
             self._save(done)
         if self._due(done, self.run.preview_every):
-            self.task.preview(self.run.folder / PREVIEWS, done)
-            self.log.previews(self.run.folder / PREVIEWS, done)
+            self._preview(done)
 
     def finish(self) -> None:
         """Export the last weights to `model` and, where others were better, those to `best`."""
@@ -69,6 +70,10 @@ class Session:
             restore(self.task, load_step(self.run.folder, self.run.steps))
         self.task.export(self.run.folder / "model")
         self.record.finish(self.run.steps)
+
+    def _preview(self, done: int) -> None:
+        self.task.preview(self.run.folder / PREVIEWS, done)
+        self.log.previews(self.run.folder / PREVIEWS, done)
 
     def _due(self, done: int, every: int) -> bool:
         return done % every == 0 or done == self.run.steps

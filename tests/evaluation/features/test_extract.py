@@ -19,7 +19,7 @@ from latentfoley.evaluation.features.extract import (
     extract_levels,
 )
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing
-from latentfoley.evaluation.sets.clips import as_set
+from latentfoley.evaluation.sets.choose import as_set
 from signals import noise
 
 NO_CACHE = Cache(None)

@@ -7,7 +7,8 @@ import pytest
 from latentfoley.audio import write_audio
 from latentfoley.data.metadata import Entry, write_manifest
 from latentfoley.errors import AudioFileError, InputError
-from latentfoley.evaluation.sets.clips import list_clips, pairs
+from latentfoley.evaluation.sets.choose import as_set, limit_as
+from latentfoley.evaluation.sets.clips import Clip, ClipSet, list_clips, pairs
 from latentfoley.provenance import Provenance
 from signals import noise
 
@@ -23,7 +24,6 @@ def test_a_folder_is_searched_and_sorted(sets, tmp_path):
     (made / ".hidden.wav").write_bytes(b"x")
     (made / "notes.txt").write_text("x")
     assert keys(list_clips(made)) == [*(f"{k:02d}" for k in range(24)), "more/x"]
-    assert keys(list_clips(made, limit=3)) == ["00", "01", "02"]
 
 
 def test_captions_come_from_a_manifest(sets):
@@ -43,6 +43,34 @@ def test_captions_come_from_the_prompts_that_files_carry(tmp_path):
     for name in ("a", "b"):
         write_audio(tmp_path / f"{name}.wav", noise(0.1), 16_000, provenance=record)
     assert [clip.caption for clip in list_clips(tmp_path)] == ["rain", "rain"]
+
+
+class TestLimit:
+    """So many clips, of every kind as many."""
+
+    @staticmethod
+    def made(tmp_path, keys):
+        return ClipSet(tmp_path, tuple(Clip(key, tmp_path, "") for key in sorted(keys)))
+
+    def test_folders_take_turns(self, tmp_path):
+        every = self.made(tmp_path, [f"{kind}/{k}" for kind in "abc" for k in range(4)])
+        for limit in range(2, 13):
+            drawn = [clip.kind for clip in as_set(every, limit).clips]
+            counts = [drawn.count(kind) for kind in "abc"]
+            assert sum(counts) == limit
+            assert max(counts) - min(counts) <= 1
+
+    def test_labels_take_turns_in_a_flat_folder(self, tmp_path):
+        clips = tuple(Clip(f"{k}", tmp_path, "", "ab"[k // 3]) for k in range(6))
+        assert [clip.label for clip in as_set(ClipSet(tmp_path, clips), 4).clips] == [*"aabb"]
+
+    def test_a_set_without_kinds_gives_its_first(self, tmp_path):
+        assert keys(as_set(self.made(tmp_path, "edcba"), 3).clips) == ["a", "b", "c"]
+
+    def test_pairs_stay_pairs_where_only_one_set_says_its_kinds(self, tmp_path):
+        labelled = ClipSet(tmp_path, tuple(Clip(k, tmp_path, "", k) for k in "fedcba"))
+        plain = as_set(self.made(tmp_path, "abcdef"), 3)
+        assert pairs(plain.clips, limit_as(labelled, plain, 3).clips) == (True, "")
 
 
 def test_equal_names_are_pairs_whatever_the_format(sets):
@@ -80,4 +108,4 @@ class TestRefused:
 
     def test_a_limit_of_one(self, sets):
         with pytest.raises(InputError, match="limit"):
-            list_clips(sets[0], limit=1)
+            as_set(sets[0], 1)

@@ -126,9 +126,9 @@ def test_a_damaged_clip_is_made_anew(made):
     assert made() == (found, 1)
 
 
-def test_a_limit_takes_the_first_names_and_moves_no_clip(made):
+def test_a_limit_takes_of_every_folder_and_moves_no_clip(made):
     few, n_new = made(limit=2)
-    assert [clip.key for clip in few.clips] == ["b", "c"]
+    assert [clip.key for clip in few.clips] == ["b", "sub/a"]
     assert n_new == 2
     assert made()[1] == 1
 

@@ -53,6 +53,7 @@ def folder(tmp_path):
             for row in ("encoded", "generated"):
                 path = folder / "previews" / f"{step}-{row}-{k}.wav"
                 soundfile.write(path, noise(0.1, seed=k), 16_000)
+    (folder / "previews" / "names.json").write_text('{"0": "rain-on-a-<tent>"}')
     return folder
 
 
@@ -77,6 +78,7 @@ def test_everything_is_on_it(html):
         "from step 0, 2026-01-02, to step 2000",
         "After 500 steps",
         "after 2000 steps",
+        "<b>rain-on-a-&lt;tent&gt;</b>",
     ):
         assert said in html, said
     for title in ("loss by timestep", "learning rate", "gradient norm", "steps per second"):

@@ -24,7 +24,7 @@ from latentfoley.evaluation.ablation.statistics import ALPHA
 from latentfoley.evaluation.embedders import Embedder, find_embedder
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.metrics.score import FEWEST_CLIPS
-from latentfoley.evaluation.sets.clips import as_set
+from latentfoley.evaluation.sets.choose import as_set
 from latentfoley.evaluation.sets.generated import generate_missing, load_cached
 from latentfoley.evaluation.sets.prompts import Prompt, read_labelled_prompts
 from latentfoley.pools import require_workers

@@ -1,9 +1,10 @@
 """A folder or a manifest → the clips of a set, with captions; and which clips belong together."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise, zip_longest
 from pathlib import Path
+from typing import TypeVar
 
 from latentfoley.data.folder import list_recordings
 from latentfoley.data.metadata import read_manifest
@@ -19,11 +20,18 @@ class Clip:
         key: its path within the set without suffix; clips of two sets with equal keys are a pair.
         path: of the file.
         caption: of the manifest, else the prompt it was generated from, else "".
+        label: its kind, where a table says one.
     """
 
     key: str
     path: Path
     caption: str
+    label: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Its label, else the folder that it lies in."""
+        return self.label or folder_of(self.key)
 
 
 @dataclass(frozen=True)
@@ -43,37 +51,41 @@ class ClipSet:
     warnings: tuple[str, ...] = ()
 
 
-def as_set(clips: Path | ClipSet, limit: int | None = None) -> ClipSet:
-    """Return a set, listed where it is a folder or a manifest, and cut to a limit.
-
-    Raises:
-        InputError, RecipeError, AudioFileError: as `list_clips`.
-    """
-    if isinstance(clips, ClipSet):
-        return replace(clips, clips=clips.clips[:limit])
-    return ClipSet(clips, tuple(list_clips(clips, limit=limit)))
+T = TypeVar("T")
 
 
-def list_clips(source: Path, *, limit: int | None = None) -> list[Clip]:
+def in_turn(items: Iterable[T], kind: Callable[[T], str]) -> list[T]:
+    """Return the first of every kind, then the second of every kind, and so on."""
+    by_kind: dict[str, list[T]] = {}
+    for item in items:
+        by_kind.setdefault(kind(item), []).append(item)
+    rounds = zip_longest(*by_kind.values())
+    return [item for some in rounds for item in some if item is not None]
+
+
+def folder_of(key: str) -> str:
+    """Return the folder part of a key, "" where there is none."""
+    return key.rpartition("/")[0]
+
+
+def list_clips(source: Path) -> list[Clip]:
     """Return the clips of a folder (searched through) or of a JSONL manifest, sorted by key.
 
     Args:
         source: a folder, or a manifest whose paths are relative to its own folder.
-        limit: keep the first so many; None keeps all.
 
     Raises:
         InputError: there is no such place, it holds no or one recording, or two of the same name.
         RecipeError: a manifest that does not hold together.
         AudioFileError: files that cannot be read; all of them are named.
     """
-    require_limit(limit)
     if source.is_dir():
         clips = _from_folder(source)
     elif source.is_file():
         clips = _from_manifest(source)
     else:
         raise InputError(f"there is no folder or manifest '{source}'.{nearest_files(source)}")
-    clips = sorted(clips, key=lambda clip: clip.key)[:limit]
+    clips = sorted(clips, key=lambda clip: clip.key)
     require_set(source, clips)
     return clips
 
@@ -110,6 +122,7 @@ def _from_manifest(path: Path) -> list[Clip]:
             Path(entry.path).with_suffix("").as_posix(),
             path.parent / entry.path,
             entry.captions[0] if entry.captions else "",
+            entry.labels[0] if entry.labels else "",
         )
         for entry in read_manifest(path)
     ]

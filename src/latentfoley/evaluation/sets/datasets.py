@@ -14,7 +14,8 @@ from latentfoley.data.layouts import LAYOUTS, find
 from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import choose_layout
 from latentfoley.errors import InputError, nearest
-from latentfoley.evaluation.sets.clips import Clip, ClipSet, as_set, require_set
+from latentfoley.evaluation.sets.choose import as_set
+from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_set
 
 LABELS_FILE = "class_labels_indices.csv"
 _FOLDS = ("1", "2", "3", "4", "5")
@@ -80,7 +81,12 @@ def read_dataset(folder: Path, name: str, split: str | None = None) -> ClipSet:
     named, identities = _read(folder, name, chosen, tables)
     found, n_copies = _find(folder, name, identities)
     clips = [
-        Clip(PurePosixPath(path).with_suffix("").as_posix(), folder / path, _prompt(named[who]))
+        Clip(
+            PurePosixPath(path).with_suffix("").as_posix(),
+            folder / path,
+            _prompt(named[who]),
+            next(iter(named[who].labels), ""),
+        )
         for who, path in found.items()
     ]
     if not clips:

@@ -17,7 +17,7 @@ import torch
 from latentfoley.checkpoints.registry import PUBLISHED
 from latentfoley.checkpoints.tensors import PICKLES
 from latentfoley.errors import UserError
-from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_set
+from latentfoley.evaluation.sets.clips import Clip, ClipSet, in_turn, require_set
 from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.pipeline import Model
 from latentfoley.pools import map_in_processes, map_in_threads
@@ -88,7 +88,7 @@ def generate_set(
         model: what generates.
         prompts: in the order that numbers the clips.
         folder: where sets of clips are kept, each in a folder of its own.
-        limit: only the clips that are first by name; they are the same with and without it.
+        limit: so many, drawn evenly over their kinds; they are the same with and without it.
         progress: called after every clip with (clips generated, clips to generate).
         options: of `GenerationRequest`, without prompts, n and index.
 
@@ -99,9 +99,11 @@ def generate_set(
     request = GenerationRequest.build([prompt.text for prompt in prompts], **options)
     settings = request.model_copy(update={"prompts": ()})
     place = folder / f"{_slug(model.name)}-{identity(model.identity, settings)[:12]}"
-    numbered = sorted(enumerate(prompts), key=lambda pair: pair[1].key)[:limit]
+    by_key = sorted(enumerate(prompts), key=lambda pair: pair[1].key)
+    drawn = in_turn(by_key, lambda pair: pair[1].kind)[:limit]
+    numbered = sorted(drawn, key=lambda pair: pair[1].key)
     paths = {k: place / f"{prompt.key}.wav" for k, prompt in numbered}
-    clips = tuple(Clip(prompt.key, paths[k], prompt.text) for k, prompt in numbered)
+    clips = tuple(Clip(prompt.key, paths[k], prompt.text, prompt.label) for k, prompt in numbered)
     require_set(place, clips)
     jobs = [_job(path, model, request.clip(k)) for k, path in sorted(paths.items())]
     missing = [job for job in jobs if not job.is_cached]

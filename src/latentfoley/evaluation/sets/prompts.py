@@ -4,13 +4,12 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
 from latentfoley.data.folder import is_sound
 from latentfoley.data.prompts import read_prompts
 from latentfoley.errors import InputError, RecipeError, nearest_files
-from latentfoley.evaluation.sets.clips import ClipSet
+from latentfoley.evaluation.sets.clips import ClipSet, folder_of, in_turn
 from latentfoley.request import GenerationRequest
 
 _INDICES = 2**30
@@ -29,6 +28,11 @@ class Prompt:
     text: str
     key: str = ""
     label: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Its label, else the folder of its clip."""
+        return self.label or folder_of(self.key)
 
     def index(self, k: int) -> int:
         """Return the number that the noise of clip k of this prompt comes from.
@@ -50,7 +54,7 @@ def read_named_prompts(path: Path) -> list[Prompt]:
     prompts: dict[str, Prompt] = {}
     for number, row in enumerate(read_prompts(path)):
         key = _key(row.path, row.where) or f"{number:05d}"
-        prompts.setdefault(key, Prompt(row.text, key))
+        prompts.setdefault(key, Prompt(row.text, key, row.label))
     return list(prompts.values())
 
 
@@ -68,7 +72,7 @@ def wanted_prompts(captions: Path | None, reference: ClipSet) -> list[Prompt]:
                 f"a model needs captions, and '{clip.key}' of '{reference.source}' has none: give "
                 "--captions FILE, --dataset NAME, or a manifest with captions"
             )
-    return [Prompt(clip.caption, clip.key) for clip in reference.clips]
+    return [Prompt(clip.caption, clip.key, clip.label) for clip in reference.clips]
 
 
 def read_labelled_prompts(source: Path | Sequence[str], limit: int | None) -> list[Prompt]:
@@ -97,16 +101,7 @@ def read_labelled_prompts(source: Path | Sequence[str], limit: int | None) -> li
                 f"the prompt '{prompt.text}' has two labels: '{first.label}' and '{prompt.label}'"
             )
     GenerationRequest.build(list(prompts))
-    return _in_turn(list(prompts.values()))[:limit]
-
-
-def _in_turn(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Return the first of every label, then the second of every label, and so on."""
-    by_label: dict[str, list[Prompt]] = {}
-    for prompt in prompts:
-        by_label.setdefault(prompt.label, []).append(prompt)
-    rounds = zip_longest(*by_label.values())
-    return [prompt for some in rounds for prompt in some if prompt is not None]
+    return in_turn(prompts.values(), lambda prompt: prompt.label)[:limit]
 
 
 def _read(path: Path) -> list[Prompt]:

@@ -78,8 +78,9 @@ def _clock(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _sounds(run: Run) -> list[dict[str, bytes]]:
-    """Return sounds by caption: a recording, what was generated from it at first, and at last."""
+def _sounds(run: Run) -> list[dict[str, Any]]:
+    """Return the name and the sounds of some recordings: each with what was generated from it at
+    first, and at last."""
     if not run.previews or not run.previews[-1].generated:
         return []
     first, last = run.previews[0], run.previews[-1]
@@ -88,10 +89,11 @@ def _sounds(run: Run) -> list[dict[str, bytes]]:
     for k in numbers[:: -(-len(numbers) // _MOST_SOUNDS)]:
         rows = {
             "recording": last.recordings,
-            f"after {first.step} steps": first.generated,
+            f"after {first.step} steps" if first.step else "before": first.generated,
             f"after {last.step} steps": last.generated,
         }
-        found.append({name: row[k].read_bytes() for name, row in rows.items() if k in row})
+        sounds = {name: row[k].read_bytes() for name, row in rows.items() if k in row}
+        found.append({"name": run.names.get(k, ""), "sounds": sounds})
     return found
 
 

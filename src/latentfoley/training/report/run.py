@@ -12,6 +12,7 @@ from jaxtyping import Float64, Int64
 from latentfoley.checkpoints.json_files import read_json
 from latentfoley.errors import RecipeError, nearest, nearest_files
 from latentfoley.training import log, record
+from latentfoley.training.previews import NAMES
 
 # The loss that is diagnosed for each kind of run.
 MAIN_LOSS = {"diffusion": "loss", "vae": "l1", "vocoder": "mel", "clap": "contrast"}
@@ -70,6 +71,7 @@ class Run:
             again, the last.
         seconds: of training, in all sessions.
         previews: in the order of their steps.
+        names: of the recordings that previews begin with, by their number.
     """
 
     folder: Path
@@ -78,6 +80,7 @@ class Run:
     records: list[dict[str, float]]
     seconds: float
     previews: list[Preview]
+    names: dict[int, str] = field(default_factory=dict)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -114,7 +117,12 @@ def read_run(folder: Path) -> Run:
     kind = str(metadata.get("kind"))
     if kind not in MAIN_LOSS:
         raise RecipeError(f"'{folder}' is a run of kind '{kind}'; {nearest(kind, MAIN_LOSS)}")
-    return Run(folder, kind, metadata, records, seconds, _list_previews(folder / "previews"))
+    previews, names = folder / "previews", folder / "previews" / NAMES
+    called = read_json(names).items() if names.is_file() else ()
+    return Run(
+        *(folder, kind, metadata, records, seconds, _list_previews(previews)),
+        names={int(k): str(name) for k, name in called},
+    )
 
 
 def _read_log(path: Path) -> tuple[list[dict[str, float]], float]:
