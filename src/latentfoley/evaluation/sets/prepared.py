@@ -14,8 +14,8 @@ from latentfoley.data.shard_files import require_shards, require_written
 from latentfoley.data.shards import PreparedClip, read_dataset
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
-from latentfoley.evaluation.features.cache import default_folder
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_set
+from latentfoley.files import cache_folder
 
 
 def prepared_folder(place: Path) -> Path | None:
@@ -38,7 +38,7 @@ def read_prepared(folder: Path) -> ClipSet:
     hashes = {shard.name: require_written(shard) for shard in shards}
     records = read_entries(folder / "manifest.jsonl", PreparedClip)
     chosen = [record for record in records if record.split == "valid"] or records
-    place = default_folder().parent / "clips" / sha256(repr(hashes).encode()).hexdigest()[:16]
+    place = cache_folder("clips") / sha256(repr(hashes).encode()).hexdigest()[:16]
     _unpack(folder, chosen, place)
     clips = tuple(
         Clip(record.key, place / f"{record.key}.flac", _caption(record), "".join(record.labels[:1]))
