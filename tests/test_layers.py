@@ -36,6 +36,7 @@ LAYERS = (
         "clap_audio",
         "griffin_lim",
     ),
+    ("winograd",),
     ("blocks", "mel"),
     ("resampling", "audio"),
     ("decoding",),

@@ -3,7 +3,9 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
+
+import torch
 
 from latentfoley.checkpoints.adapter import read_adapter
 from latentfoley.checkpoints.compat import require_mode
@@ -23,7 +25,9 @@ from latentfoley.provenance import Lora
 from latentfoley.spectral_vocoder import build_vocoder
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
+from latentfoley.winograd import with_fast_convolutions
 
+N = TypeVar("N", Unet, Vae)
 EMBEDDED = ("tiny",)
 PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
 RESOURCES = Path(__file__).parent / "resources"
@@ -87,8 +91,8 @@ def load(
             phase_iterations=parts.about.phase_iterations,
         ),
         text=TextTower(text, Tokenizer.read(tokenizer_folder)),
-        unet=unet.fill(Unet, precision).to(where),
-        vae=parts.vae.fill(Vae).to(where),
+        unet=_laid_out(unet.fill(Unet, precision).to(where)),
+        vae=_laid_out(parts.vae.fill(Vae).to(where)),
         vocoder=parts.vocoder.fill(build_vocoder).to(where),
         tokenizer_folder=tokenizer_folder,
         compat=mode,
@@ -97,6 +101,13 @@ def load(
         prediction=_require_prediction(prediction),
         lora=Lora(name=str(lora), hash=adapter.hash) if adapter else None,
     )
+
+
+def _laid_out(network: N) -> N:
+    """Return a network as it computes fastest where it is."""
+    weight = next(network.parameters())
+    exact_on_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
+    return with_fast_convolutions(network) if exact_on_cpu else network
 
 
 def open_model(
