@@ -42,5 +42,5 @@ def test_what_is_below_stays_and_what_is_above_is_new(edit, rate, options):
 
 
 def test_nothing_is_missing(edit):
-    with pytest.raises(InputError, match=r"'in.wav' reaches up to 8000 Hz.* below 7500 regenerates"):
+    with pytest.raises(InputError, match=r"'in.wav' reaches up to 8000 Hz.* 7500 regenerates"):
         edit("upsample", noise(), "rain")

@@ -218,12 +218,12 @@ class TestQueue:
 
 class TestFaults:
     def test_are_told_by_kind_and_logged_without_the_prompt(self, app_client, monkeypatch, caplog):
-        from latentfoley.serve import routes
+        from latentfoley.serve import intake
 
         def broken(*_):
             raise RuntimeError("zebra")
 
-        monkeypatch.setattr(routes, "build", broken)
+        monkeypatch.setattr(intake, "build", broken)
         answer = app_client().post("/v1/jobs", json={"prompt": "zebra"})
         assert problem(answer, 500).startswith("RuntimeError: this is a fault of ours")
         assert "test_guard.py" in caplog.text and "zebra" not in caplog.text + answer.text

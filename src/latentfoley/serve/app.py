@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from latentfoley.serve import dialects, pages, problems, routes
+from latentfoley.serve import answers, dialects, pages, problems, routes
 from latentfoley.serve.asked import JobBody
 from latentfoley.serve.guard import Guard
 from latentfoley.serve.service import Service
@@ -60,7 +60,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
         )
         parts = schema["components"]["schemas"]
         parts["JobBody"] = JobBody.model_json_schema(ref_template="#/components/schemas/{model}")
-        parts["ProblemBody"] = routes.ProblemBody.model_json_schema()
+        parts["ProblemBody"] = answers.ProblemBody.model_json_schema()
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         for path, operations in schema["paths"].items():
             for operation in operations.values():

@@ -17,17 +17,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from latentfoley.errors import InputError, nearest
+from latentfoley.serve.answers import AUDIO, Key, owner_of, problems, service_of
 from latentfoley.serve.asked import JobBody, build, require_affordable
+from latentfoley.serve.intake import new_job
 from latentfoley.serve.problems import Problem
-from latentfoley.serve.routes import (
-    AUDIO,
-    Key,
-    new_job,
-    owner_of,
-    problems,
-    service_of,
-    sound_path,
-)
+from latentfoley.serve.routes import sound_path
 from latentfoley.serve.service import Service
 from latentfoley.serve.sounds import FORMATS, convert
 

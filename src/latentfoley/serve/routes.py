@@ -1,167 +1,45 @@
 """Jobs over HTTP: ask, follow, fetch, cancel; and what the server says about itself."""
 
-import hashlib
 import json
 import secrets
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request
-from pydantic import BaseModel, ValidationError
+from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from latentfoley.serve.asked import UPLOADS, JobBody, build, require_affordable
+from latentfoley.serve.answers import (
+    ANY_CONTENT,
+    AUDIO,
+    RECORDING,
+    Clip,
+    Health,
+    JobAnswer,
+    Jobs,
+    Key,
+    Model,
+    Models,
+    Record,
+    answer_for,
+    audio_content,
+    owner_of,
+    problems,
+    service_of,
+)
 from latentfoley.serve.drawing import draw
+from latentfoley.serve.intake import BODY, parse_body, prepare_job
 from latentfoley.serve.metrics import CONTENT_TYPE_LATEST
-from latentfoley.serve.problems import MEDIA_TYPE, Problem, describe
+from latentfoley.serve.problems import Problem
 from latentfoley.serve.service import Service, discard
-from latentfoley.serve.sounds import FORMATS, convert, require_format
-from latentfoley.serve.store import Job, State
-from latentfoley.serve.uploads import measure, save
+from latentfoley.serve.sounds import convert, require_format
+from latentfoley.serve.store import Job
 
 router = APIRouter()
 
-_MAX_FIELD_BYTES = 1 << 20
 _LISTED = 100
-
-
-class ProblemBody(BaseModel):
-    """What every error looks like (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str
-
-
-class Sound(BaseModel):
-    """One clip of a job.
-
-    `identity` names its samples: sounds with the same identity have the same samples. `warning`
-    says where the prompt is far from all that the model knows.
-    """
-
-    identity: str
-    duration_s: float
-    score: float | None = None
-    warning: str | None = None
-    audio: str
-    picture: str
-    record: str
-
-
-class JobAnswer(BaseModel):
-    """A job as it stands; times are seconds since 1970."""
-
-    id: str
-    state: State
-    n_clips: int
-    request: dict[str, Any]
-    sounds: list[Sound]
-    created: float
-    started: float | None
-    ended: float | None
-    problem: str | None
-    place: int | None = None
-    step: int | None = None
-    steps: int | None = None
-    seconds_left: float | None = None
-
-
-class Jobs(BaseModel):
-    """The latest jobs of a token, newest first."""
-
-    jobs: list[JobAnswer]
-
-
-class Health(BaseModel):
-    """Whether the server answers, and whether it can compute."""
-
-    alive: bool
-    ready: bool
-    queued: int
-
-
-class Model(BaseModel):
-    """A model that can be named in a request; `knows` are the kinds of sound it was trained on,
-    none where its folder does not say so, and `mel` is its front end."""
-
-    id: str
-    object: Literal["model"] = "model"
-    owned_by: str = "latentfoley"
-    knows: list[str]
-    mel: dict[str, Any]
-    identity: dict[str, Any]
-
-
-class Models(BaseModel):
-    """The models of this server."""
-
-    object: Literal["list"] = "list"
-    data: list[Model]
-
-
-class Record(BaseModel):
-    """How a clip came to be, and the command that makes the same samples."""
-
-    provenance: dict[str, Any]
-    command: str
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of the errors that a route can answer with."""
-    schema = {"schema": {"$ref": "#/components/schemas/ProblemBody"}}
-    every = {400, 401, 403, 408, 413, 422, 500, *statuses}
-    return {
-        status: {"description": "A problem.", "content": {MEDIA_TYPE: schema}}
-        for status in sorted(every)
-    }
-
-
-def service_of(request: Request) -> Service:
-    """Return the service behind an app."""
-    found: Service = request.app.state.service
-    return found
-
-
-def owner_of(request: Request) -> str:
-    """Return who asks, as the guard found out."""
-    return str(request.scope["owner"])
-
-
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        description="The same key is never computed twice: repeat a request with it at will.",
-    ),
-]
-Clip = Annotated[int, Query(ge=0, le=2**31, description="Number of the clip, from 0.")]
-
-_BODY = {
-    "required": True,
-    "content": {
-        "application/json": {"schema": {"$ref": "#/components/schemas/JobBody"}},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["request"],
-                "properties": {
-                    "request": {"type": "string", "description": "The JSON of a JobBody."},
-                    **{part: {"type": "string", "format": "binary"} for part in UPLOADS},
-                },
-            }
-        },
-    },
-}
 
 
 @router.post(
@@ -170,7 +48,7 @@ _BODY = {
     response_model=JobAnswer,
     response_model_exclude_none=True,
     responses={200: {"model": JobAnswer}, **problems(415, 429, 503, 507)},
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra={"requestBody": BODY},
 )
 async def create_job(request: Request, key: Key = None) -> Response:
     """Accept a generation, or with `kind` an edit of an uploaded recording.
@@ -185,8 +63,8 @@ async def create_job(request: Request, key: Key = None) -> Response:
     folder = service.store.folder_of(job_id)
     try:
         async with AsyncExitStack() as stack:
-            body, uploads = await _parse(request, stack)
-            job = await run_in_threadpool(_prepare, service, body, uploads, folder, owner, key)
+            body, uploads = await parse_body(request, stack)
+            job = await run_in_threadpool(prepare_job, service, body, uploads, folder, owner, key)
         kept, new = await service.accept(job)
     except BaseException:
         await run_in_threadpool(discard, folder)
@@ -196,113 +74,6 @@ async def create_job(request: Request, key: Key = None) -> Response:
     answer = answer_for(await service.get(owner, kept.id), service)
     place = {"Location": f"/v1/jobs/{kept.id}"}
     return JSONResponse(answer.model_dump(exclude_none=True), 202 if new else 200, place)
-
-
-async def _parse(request: Request, stack: AsyncExitStack) -> tuple[JobBody, dict[str, UploadFile]]:
-    """Return what the body says, and the recordings in it, which are open as long as the stack."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        form = await stack.enter_async_context(
-            request.form(max_files=len(UPLOADS), max_fields=1, max_part_size=_MAX_FIELD_BYTES)
-        )
-        return _body(_request_part(form)), _recordings(form)
-    if kind != "application/json":
-        raise Problem(415, "the body must be application/json or multipart/form-data")
-    return _body(await request.body()), {}
-
-
-def _request_part(form: FormData) -> str:
-    part = form.get("request")
-    if not isinstance(part, str):
-        raise Problem(422, "the form needs a field 'request' that holds JSON")
-    return part
-
-
-def _recordings(form: FormData) -> dict[str, UploadFile]:
-    found: dict[str, UploadFile] = {}
-    for name, part in form.multi_items():
-        if name == "request":
-            continue
-        if name not in UPLOADS or not isinstance(part, UploadFile) or name in found:
-            allowed = ", ".join(UPLOADS)
-            raise Problem(422, f"the form takes one file each as {allowed}, got '{name[:80]}'")
-        found[name] = part
-    return found
-
-
-def _body(text: str | bytes) -> JobBody:
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Problem(400, "the request is not valid JSON") from None
-    try:
-        return JobBody.model_validate(values)
-    except ValidationError as error:
-        raise Problem(422, describe(error.errors(), JobBody.model_fields)) from None
-
-
-def _prepare(
-    service: Service,
-    body: JobBody,
-    uploads: dict[str, UploadFile],
-    folder: Path,
-    owner: str,
-    key: str | None,
-) -> Job:
-    """Write and check the recordings, build the request, and return the job.
-
-    Raises:
-        UserError: a recording or a setting that is not allowed.
-        Problem: more than one job may take, or a recording is missing.
-    """
-    if body.kind is not None and "source" not in uploads:
-        raise Problem(422, "an edit needs the recording: a form with the file in 'source'")
-    limits = service.settings.limits
-    files = {part: save(upload, folder / part) for part, upload in uploads.items()}
-    lengths_s = {part: measure(path, limits.upload_s) for part, path in files.items()}
-    asked = body.asked({part: path.name for part, path in files.items()})
-    request = build(asked, folder)
-    require_affordable(request, lengths_s, limits)
-    print_ = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
-    for part in sorted(files):
-        print_.update(hashlib.sha256(files[part].read_bytes()).digest())
-    return new_job(folder.name, owner, key, print_.hexdigest(), asked, request.n_clips)
-
-
-def new_job(
-    job_id: str, owner: str, key: str | None, fingerprint: str, asked: dict[str, Any], n_clips: int
-) -> Job:
-    """Return a job that is about to be accepted."""
-    return Job(job_id, owner, key, fingerprint, asked, n_clips, created=time.time())
-
-
-def answer_for(job: Job, service: Service) -> JobAnswer:
-    """Return what is told about a job."""
-    told = service.progress(job.id)
-    base = f"/v1/jobs/{job.id}"
-    sounds = [
-        Sound(
-            **sound,
-            audio=f"{base}/audio?clip={k}",
-            picture=f"{base}/picture?clip={k}",
-            record=f"{base}/record?clip={k}",
-        )
-        for k, sound in enumerate(job.sounds)
-    ]
-    return JobAnswer(
-        **{
-            "id": job.id,
-            "state": job.state,
-            "n_clips": job.n_clips,
-            "request": dict(job.request),
-            "sounds": sounds,
-            "created": job.created,
-            "started": job.started,
-            "ended": job.ended,
-            "problem": job.problem or None,
-            **told,
-        }
-    )
 
 
 @router.get(
@@ -398,28 +169,12 @@ async def sound_path(service: Service, job: Job, clip: int) -> Path:
     raise Problem(404, f"there is no clip {clip}{why}")
 
 
-def _audio_content() -> dict[str, Any]:
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    return {form.media_type: binary for form in FORMATS.values()}
-
-
-AUDIO: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The sound.", "content": _audio_content()}
-}
-
-
-_ANY_CONTENT = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-RECORDING: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The recording.", "content": _ANY_CONTENT}
-}
-
-
 @router.get(
     "/v1/jobs/{job_id}/audio",
     response_class=Response,
     responses={
         **AUDIO,
-        206: {"description": "A part of it.", "content": _audio_content()},
+        206: {"description": "A part of it.", "content": audio_content()},
         **problems(404, 409, 416),
     },
 )
@@ -473,7 +228,7 @@ async def job_record(request: Request, job_id: str, clip: Clip = 0) -> Record:
     response_class=Response,
     responses={
         **RECORDING,
-        206: {"description": "A part of it.", "content": _ANY_CONTENT},
+        206: {"description": "A part of it.", "content": ANY_CONTENT},
         **problems(404, 416),
     },
 )
