@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower, audio_features, cut_windows
 from latentfoley.config import ClapFrontEnd
-from latentfoley.errors import ModelError
+from latentfoley.errors import ModelError, PromptWarning
 from latentfoley.resampling import RESAMPLERS
 from micro import EMBEDDING_DIM, FRONT_END, MAX_TOKENS
 from signals import chirp, noise, tone
@@ -115,6 +115,12 @@ class TestTextTower:
     def test_different_texts_differ(self, tower):
         E = tower.embed(["rain", "a dog barking", ""])
         assert (E @ E.T - torch.eye(3)).max() < 0.99
+
+    def test_what_is_too_long_is_said(self, tower):
+        longest = "rain " * (MAX_TOKENS - 2)
+        tower.warn_of_cuts([longest, "sea"])  # nothing to say: an error otherwise
+        with pytest.warns(PromptWarning, match=rf"reads the first {MAX_TOKENS} tokens.*'rain rain"):
+            tower.warn_of_cuts(["sea", longest + "sea"])
 
     def test_what_is_too_long_is_cut(self, tower):
         # Two of the tokens are the marks of beginning and end.

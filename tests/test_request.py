@@ -1,6 +1,7 @@
 """The request behind every door: what is allowed, and what is said about the rest."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ RANGES = {
     "candidate": (0, 2**31, 1),
 }
 words = st.text("abc é雨'\"", min_size=1, max_size=12).map(str.strip).filter(bool)
+
+
+# What other programs call samplers of ours.
+PEERS = {
+    **dict.fromkeys(("dpm", "dpmpp", "dpm++2m", "dpmpp_2m", "DPMSolverMultistep"), "dpm++"),
+    **dict.fromkeys(("dpmpp_2m_sde", "DPM++ 2M SDE Karras"), "dpm++sde"),
+    **dict.fromkeys(("k_euler", "EulerDiscreteScheduler"), "euler"),
+    **{"k_heun": "heun", "uni_pc": "unipc", "unipc_bh2": "unipc", "DDIMScheduler": "ddim"},
+}
 
 
 class TestPrompts:
@@ -123,6 +133,10 @@ class TestNames:
         ("option", "message"),
         [
             ({"sampler": "ddmi"}, "sampler: 'ddmi' is unknown; allowed: .*you mean 'ddim'[?]$"),
+            *(
+                ({"sampler": name}, rf"Did you mean '{re.escape(ours)}'[?]$")
+                for name, ours in PEERS.items()
+            ),
             ({"spacing": "karas"}, "spacing: 'karas' is unknown; .*Did you mean 'karras'[?]$"),
             ({"step": 5}, "unknown option 'step'; allowed: .*Did you mean 'steps'"),
             ({"duration": 5}, "unknown option 'duration'; .*Did you mean 'duration_s'"),
@@ -194,3 +208,9 @@ class TestBlends:
     def test_a_part_without_a_weight_is_refused(self, prompt, says):
         with pytest.raises(InputError, match=says):
             build(prompt)
+
+
+@pytest.mark.parametrize("prompt", [42, 1.5, object(), True, b"rain"])
+def test_a_prompt_that_is_none(prompt):
+    with pytest.raises(InputError, match="a prompt is a text"):
+        GenerationRequest.build(prompt)

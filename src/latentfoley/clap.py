@@ -6,6 +6,7 @@ unit vectors. The audio tower stands in `clap_audio.py`.
 Reading path: `pipeline.py` asks for E, `unet.py` receives it. It does not know about diffusion.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentfoley.checkpoints.tokenizer import Tokenizer
+from latentfoley.errors import PromptWarning, quoted
 from latentfoley.notation import Embedding
 
 
@@ -36,6 +38,21 @@ class TextTower:
     def embed(self, texts: list[str]) -> Embedding:
         """Return one unit vector per text; the empty text is a text like any other."""
         return F.normalize(self._run(texts).text_embeds, dim=-1)
+
+    def warn_of_cuts(self, texts: list[str]) -> None:
+        """Warn of texts that are longer than the tower reads.
+
+        Warns:
+            PromptWarning: names the text.
+        """
+        most = _max_tokens(self.model)
+        for text in self.tokenizer.cuts(texts, most):
+            warnings.warn(
+                f"the model reads the first {most} tokens of a prompt, and {quoted(text[:40])}… "
+                "has more: the rest says nothing",
+                PromptWarning,
+                stacklevel=2,
+            )
 
     @torch.no_grad()
     def signatures(self, texts: list[str]) -> Float[Tensor, "B S"]:

@@ -16,13 +16,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from latentfoley.audio import read_audio
 from latentfoley.clip import Clip
 from latentfoley.config import MelConfig
 from latentfoley.editing.request import SETTINGS, EditRequest
 from latentfoley.errors import InputError, LatentFoleyError, MissingExtraError
+from latentfoley.options import EditOptions, GenerationOptions
 from latentfoley.provenance import Provenance
 from latentfoley.request import GenerationRequest, Prompt
 
@@ -77,7 +78,7 @@ class Client:
         prompt: Prompt | Sequence[Prompt] | None = None,
         *,
         progress: "Progress | None" = None,
-        **options: Any,
+        **options: Unpack[GenerationOptions],
     ) -> list[Clip]:
         """Return the sounds asked for; see `GenerationRequest` for every option.
 
@@ -94,7 +95,7 @@ class Client:
         prompt: Prompt | Sequence[Prompt] | None = None,
         *,
         progress: "Progress | None" = None,
-        **options: Any,
+        **options: Unpack[EditOptions],
     ) -> list[Clip]:
         """Return a recording edited; see `EditRequest` for every kind and option.
 

@@ -57,12 +57,17 @@ class RecordingWarning(UserWarning):
     """A recording that is read, though something is wrong with it."""
 
 
+class PromptWarning(UserWarning):
+    """A prompt that is not read as a whole."""
+
+
 def show_warnings_plainly() -> None:
-    """From now on, print what is said of recordings as one line, without the place in the code."""
+    """From now on, print what is said of recordings and prompts as one line, without the place in
+    the code."""
     show = warnings.showwarning
 
     def show_plainly(message: Warning | str, category: type[Warning], *where: Any) -> None:
-        if issubclass(category, RecordingWarning):
+        if issubclass(category, RecordingWarning | PromptWarning):
             sys.stderr.write(f"warning: {message}\n")
         else:
             show(message, category, *where)

@@ -126,6 +126,7 @@ class ModelParts:
     def embed(self, blend: Sequence[tuple[str, float]]) -> Float[Tensor, "D"]:
         """Return E of texts with weights: their weighted mean, made a unit vector."""
         texts, weights = zip(*blend, strict=True)
+        self.text.warn_of_cuts(list(texts))
         E = torch.tensor(weights, device=self.device) @ self.text.embed(list(texts))
         return F.normalize(E, dim=0)
 

@@ -9,7 +9,7 @@ the others, one after another, for generations and for edits alike.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,7 @@ from latentfoley.finishing import finish
 from latentfoley.levels import FAINT_LUFS, loudness
 from latentfoley.model import ModelParts, latent_shape
 from latentfoley.notation import Embedding, Latent
+from latentfoley.options import EditOptions, GenerationOptions
 from latentfoley.progress import Progress
 from latentfoley.request import GenerationRequest, Prompt, SamplingRequest, parse_blend
 from latentfoley.samplers import make_plan, sample
@@ -48,7 +49,7 @@ class Model(ModelParts):
     """A loaded model, and the way through its parts. Make one with `load`."""
 
     def generate(
-        self, prompt: Prompt | Sequence[Prompt] | None = None, **options: Any
+        self, prompt: Prompt | Sequence[Prompt] | None = None, **options: Unpack[GenerationOptions]
     ) -> list[Clip]:
         """Return the sounds asked for; see `GenerationRequest` for every option.
 
@@ -66,7 +67,7 @@ class Model(ModelParts):
         kind: str,
         source: str | Path,
         prompt: Prompt | Sequence[Prompt] | None = None,
-        **options: Any,
+        **options: Unpack[EditOptions],
     ) -> list[Clip]:
         """Return a recording edited; see `EditRequest` for every kind and option.
 

@@ -20,7 +20,7 @@ from latentfoley.errors import InputError, nearest, what_is_wrong
 from latentfoley.finishing import NAMES as FINISHING
 from latentfoley.finishing import Finishing
 from latentfoley.provenance import EditRecord, Provenance, RecordingRef
-from latentfoley.samplers import SAMPLERS, SPACINGS
+from latentfoley.samplers import SAMPLERS, SPACINGS, sampler_meant
 
 MAX_PROMPTS = 10_000
 MAX_PROMPT_CHARACTERS = 2_000
@@ -129,7 +129,8 @@ class SamplingRequest(Finishing):
     def _check_name(cls, name: str | None, info: ValidationInfo) -> str | None:
         known = SAMPLERS if info.field_name == "sampler" else SPACINGS
         if name is not None and name not in known:
-            raise ValueError(f"{name!r} is unknown; {nearest(name, known)}")
+            meant = sampler_meant(name) if known is SAMPLERS else None
+            raise ValueError(f"{name!r} is unknown; {nearest(meant or name, known)}")
         return name
 
     @model_validator(mode="after")
@@ -300,6 +301,10 @@ def _as_texts(prompt: Prompt | Sequence[Prompt] | None) -> tuple[str, ...]:
     """Return every prompt as text, blends in the written form."""
     if prompt is None:
         return ()
+    if not isinstance(prompt, str | Mapping | Sequence):
+        raise InputError(
+            f"a prompt is a text, texts with weights, or a list of those, got {prompt!r}"
+        )
     prompts = [prompt] if isinstance(prompt, str | Mapping) else list(prompt)
     if not prompts:
         raise InputError("the list of prompts is empty; give at least one")

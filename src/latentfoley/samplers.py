@@ -13,6 +13,7 @@ clip. Reading path: `diffusion.py` comes before, `unet.py` is what the denoiser 
 """
 
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -256,6 +257,21 @@ SAMPLERS: Mapping[str, Sampler] = {
     "euler": Sampler(euler, "first order, deterministic"),
     "heun": Sampler(heun, "second order, deterministic; two network calls in a step"),
 }
+
+
+def sampler_meant(name: str) -> str | None:
+    """Return the sampler that other programs call by a name, None where there is none of ours.
+
+    Example:
+        >>> sampler_meant("DPM++ 2M SDE"), sampler_meant("k_euler"), sampler_meant("plms")
+        ('dpm++sde', 'euler', None)
+    """
+    plain = re.sub(r"[^a-z]", "", name.lower())
+    if "dpm" in plain and "ddpm" not in plain:
+        return "dpm++sde" if "sde" in plain else "dpm++"
+    return next(
+        (ours for ours in ("unipc", "euler", "heun", "ddim", "ddpm") if ours in plain), None
+    )
 
 
 @dataclass(frozen=True)

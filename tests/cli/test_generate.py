@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -88,6 +90,7 @@ class TestFiles:
 
 
 class TestPlot:
+    @pytest.mark.filterwarnings("ignore::latentfoley.errors.PromptWarning")
     @pytest.mark.parametrize("prompt", ["rain", "雨 🐕", "$_$ \\frac", "a\nb\x1b", "w " * 900])
     def test_a_picture_beside_the_file(self, generate, tmp_path, prompt):
         assert paths(generate("-o", "it.wav", "--plot", prompt)) == ["it.wav"]
@@ -244,6 +247,16 @@ class TestSilence:
         quieter(monkeypatch, lambda candidate: 0)
         end = generate("rain", "-o", "a.wav", "--candidates", 2)
         assert end.err == "a.wav: silent, and so are all its candidates; try another --seed\n"
+
+
+def test_a_prompt_that_is_read_in_part_is_said_once(micro_model_folder, tmp_path):
+    words = ["generate", "rain " * 100, "-n", 2, "--steps", 1, "--duration", 0.1, "-o", tmp_path]
+    words = [sys.executable, "-m", "latentfoley", *words, "--model", micro_model_folder]
+    end = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=120)
+    assert end.returncode == 0
+    assert re.findall("^warning: the model reads the first .* rain.*$", end.stderr, re.M) == [
+        end.stderr.strip()
+    ]
 
 
 def quieter(monkeypatch, level):

@@ -69,6 +69,12 @@ class Tokenizer:
         ids, mask = zip(*((one.ids, one.attention_mask) for one in encoded), strict=True)
         return torch.tensor(ids), torch.tensor(mask)
 
+    def cuts(self, texts: list[str], most_tokens: int) -> list[str]:
+        """Return the texts of which `encode` takes the beginning alone."""
+        self.backend.enable_truncation(min(most_tokens, self.most_tokens))
+        encoded = self.backend.encode_batch(texts)
+        return [text for text, one in zip(texts, encoded, strict=True) if one.overflowing]
+
     def words(self) -> list[str]:
         """Return every token as it is written, in the order of their numbers."""
         numbers = sorted(self.backend.get_vocab().values())
