@@ -42,7 +42,7 @@ def _try(device: torch.device) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the precision to keep the denoiser in; "auto" is bf16 where the hardware has it.
+    """Return the precision to compute in; "auto" is bf16 where the hardware has it.
 
     Raises:
         InputError: the name is none of "auto", "fp32", "bf16", "fp16".

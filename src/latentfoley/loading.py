@@ -17,7 +17,7 @@ from latentfoley.checkpoints.tensors import PICKLES
 from latentfoley.checkpoints.tokenizer import Tokenizer
 from latentfoley.checkpoints.towers import text_network
 from latentfoley.clap import TextTower
-from latentfoley.config import ModelConfig, Prediction, ScheduleConfig
+from latentfoley.config import ModelConfig, Prediction, ScheduleConfig, VocoderConfig
 from latentfoley.devices import choose_device, choose_dtype
 from latentfoley.errors import InputError, ModelError, nearest, nearest_files
 from latentfoley.pipeline import Model
@@ -25,7 +25,7 @@ from latentfoley.provenance import Lora
 from latentfoley.spectral_vocoder import build_vocoder
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
-from latentfoley.winograd import with_fast_convolutions
+from latentfoley.winograd import NARROWEST, with_fast_convolutions
 
 N = TypeVar("N", Unet, Vae)
 EMBEDDED = ("tiny",)
@@ -38,7 +38,7 @@ def load(
     *,
     revision: str | None = None,
     device: str | None = None,
-    dtype: str = "fp32",
+    dtype: str = "auto",
     compat: str = "trained",
     tokenizer: str | Path | None = None,
     prediction: str | None = None,
@@ -53,8 +53,10 @@ def load(
         revision: branch, tag or commit of a hub id.
         device: "cpu", "cuda", "cuda:1", "mps"; None takes the first GPU (CUDA, else
             Apple's), else the CPU.
-        dtype: precision of the denoiser: "fp32", "bf16", "fp16", or "auto", which is bf16 where
-            the hardware has it. All else, and the sampler's arithmetic, stays in fp32.
+        dtype: precision of the networks: "fp32"; "bf16" for denoiser, VAE and vocoder; "fp16" for
+            the denoiser alone, whose range suffices; "auto", which is "bf16" for networks of 256
+            channels and more where the hardware has it, else "fp32". CLAP, the sampler's
+            arithmetic, sums over windows and Griffin-Lim stay in fp32.
         compat: "trained" is the function the published weights were trained for, "diffusers"
             the one that diffusers computes from the same files.
         tokenizer: folder or hub id of the text tower's tokenizer, which a .ckpt does not hold;
@@ -70,11 +72,14 @@ def load(
     for name in (revision, tokenizer):
         str(name).encode()  # bytes that are no UTF-8 are refused here
     mode, where = require_mode(compat), choose_device(device)
-    precision = choose_dtype(dtype, where)
+    precision = choose_dtype(dtype, where)  # before anything is fetched
     parts = open_model(
         str(model), revision=revision, compat=mode, tokenizer=tokenizer, prediction=prediction
     )
     require_fit(parts)
+    if dtype == "auto" and max(parts.unet.config.block_channels) < NARROWEST:
+        precision = torch.float32  # small networks wait for memory, not for products
+    half = precision if precision == torch.bfloat16 else torch.float32
     adapter = read_adapter(Path(lora).expanduser()) if lora is not None else None
     unet = adapter.merge(parts.unet) if adapter else parts.unet
     text = parts.text.fill(text_network).to(where)
@@ -92,8 +97,12 @@ def load(
         ),
         text=TextTower(text, Tokenizer.read(tokenizer_folder)),
         unet=_laid_out(unet.fill(Unet, precision).to(where)),
-        vae=_laid_out(parts.vae.fill(Vae).to(where)),
-        vocoder=parts.vocoder.fill(build_vocoder).to(where),
+        vae=_laid_out(parts.vae.fill(Vae, half).to(where)),
+        vocoder=parts.vocoder.fill(
+            build_vocoder,
+            # Of a spectral vocoder's phases bf16 would leave three digits.
+            half if isinstance(parts.vocoder.config, VocoderConfig) else torch.float32,
+        ).to(where),
         tokenizer_folder=tokenizer_folder,
         compat=mode,
         revision=revision,
@@ -106,8 +115,12 @@ def load(
 def _laid_out(network: N) -> N:
     """Return a network as it computes fastest where it is."""
     weight = next(network.parameters())
-    exact_on_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
-    return with_fast_convolutions(network) if exact_on_cpu else network
+    if weight.device.type != "cpu":
+        return network
+    if weight.dtype == torch.float32:
+        return with_fast_convolutions(network)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def open_model(

@@ -4,7 +4,7 @@ Sounds of any length pass through in bounded memory (`windows.py`). It knows not
 and sampling: that is `pipeline.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentfoley.audio import normalise_peak, read_audio, require_sound
 from latentfoley.checkpoints.compat import Compat
@@ -166,12 +166,14 @@ class ModelParts:
         filled = np.pad(waveform, (0, missing), mode="symmetric")
         picture = long_log_mel(torch.from_numpy(filled)[None].to(self.device), self.config.mel)
         units = (self.config.vae.compression, 1)
-        return in_windows(self.vae.encode, picture, window=self.window, units=units)
+        encode = _in_precision(self.vae, self.vae.encode)
+        return in_windows(encode, picture, window=self.window, units=units)
 
     def decode(self, z_0: Latent) -> LogMel:
         """Return the log-mels of latents of any length."""
         units = (1, self.config.vae.compression)
-        return in_windows(self.vae.decode, z_0, window=self.window, units=units)
+        decode = _in_precision(self.vae, self.vae.decode)
+        return in_windows(decode, z_0, window=self.window, units=units)
 
     def vocode(self, log_mel: LogMel) -> Waveform:
         """Return the waveforms of log-mels of any length, hop · T samples."""
@@ -184,11 +186,19 @@ class ModelParts:
 
     def _vocode(self, log_mel: LogMel) -> Waveform:
         """Return the waveforms, their phases mended where the model asks for it."""
-        waveforms: Waveform = self.vocoder(log_mel)
+        waveforms: Waveform = _in_precision(self.vocoder, self.vocoder)(log_mel)
         iterations = self.config.phase_iterations
         if iterations == 0:
             return waveforms
         return griffin_lim(log_mel, self.config.mel, iterations=iterations, start=waveforms)
+
+
+def _in_precision(
+    network: nn.Module, compute: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """Return `compute`, from fp32 to fp32, with the network's own precision in between."""
+    dtype = next(network.parameters()).dtype
+    return lambda x: compute(x.to(dtype)).float()
 
 
 def long_log_mel(waveform: Waveform, config: MelConfig) -> LogMel:

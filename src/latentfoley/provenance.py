@@ -146,7 +146,7 @@ class ModelIdentity(BaseModel):
         tokenizer: hash of the text tower's tokenizer.
         compat: how published configs were read; see `load`.
         adapter: hash of the LoRA adapter that was merged, None for none.
-        dtype: precision of the denoiser.
+        dtype: precision of the networks, see `load`.
         device: kind of device; samples of another kind differ by rounding.
     """
 

@@ -94,7 +94,7 @@ def edit(
     prediction: options.Prediction = None,
     lora: options.Lora = None,
     device: options.Device = None,
-    dtype: options.Dtype = "fp32",
+    dtype: options.Dtype = "auto",
     compat: options.CompatName = "trained",
     format_: options.Format = None,
     plot: Annotated[

@@ -85,7 +85,7 @@ def evaluate(
     prediction: options.Prediction = None,
     lora: options.Lora = None,
     device: options.Device = None,
-    dtype: options.Dtype = "fp32",
+    dtype: options.Dtype = "auto",
     compat: options.CompatName = "trained",
 ) -> None:
     """Score generated sounds against reference sounds; every score comes with its interval.

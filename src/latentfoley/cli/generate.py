@@ -50,7 +50,7 @@ def generate(
     prediction: options.Prediction = None,
     lora: options.Lora = None,
     device: options.Device = None,
-    dtype: options.Dtype = "fp32",
+    dtype: options.Dtype = "auto",
     compat: options.CompatName = "trained",
     format_: options.Format = None,
     plot: Annotated[bool, Option("--plot", help="Write a picture beside every file.")] = False,

@@ -71,8 +71,8 @@ Device = Annotated[str | None, Option(help="cpu, cuda, mps; by default the faste
 Dtype = Annotated[
     str,
     Option(
-        help="Denoiser's precision: fp32, bf16, fp16 or auto.",
-        autocompletion=one_of("fp32", "bf16", "fp16", "auto"),
+        help="Precision: fp32 (exact), bf16, fp16, or auto: bf16 where it is faster.",
+        autocompletion=one_of("auto", "fp32", "bf16", "fp16"),
     ),
 ]
 CompatName = Annotated[

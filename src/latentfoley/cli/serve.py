@@ -33,7 +33,7 @@ def serve(
     device: Annotated[
         list[str] | None, Option(help="cpu, cuda:0 …, one worker each; by default the fastest.")
     ] = None,
-    dtype: options.Dtype = "fp32",
+    dtype: options.Dtype = "auto",
     compat: options.CompatName = "trained",
     max_body_mib: Annotated[float, Option(help="Largest body of a request, in MiB.")] = 64,
     max_upload_s: Annotated[float, Option(help="Seconds of sound in a recording.")] = 600,
@@ -84,7 +84,7 @@ def ui(
     model: options.ModelName = "tiny",
     lora: options.Lora = None,
     device: options.Device = None,
-    dtype: options.Dtype = "fp32",
+    dtype: options.Dtype = "auto",
     compat: options.CompatName = "trained",
 ) -> None:
     """Open the page in a browser: generate, listen, mark, remake.

@@ -63,7 +63,7 @@ class Settings(BaseModel):
     tokens: tuple[str, ...] = ()
     model: str = "tiny"
     lora: Path | None = None
-    dtype: str = "fp32"
+    dtype: str = "auto"
     compat: str = "trained"
     devices: tuple[str | None, ...] = (None,)
     limits: Limits = Limits()
