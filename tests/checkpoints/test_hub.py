@@ -1,6 +1,11 @@
 """Downloads by the real client from a hub on this machine: resumed, checked, offline, mirrored."""
 
+import contextlib
 import shutil
+import socket
+import subprocess
+import sys
+import threading
 
 import pytest
 import torch
@@ -8,7 +13,7 @@ from safetensors.torch import load_file
 
 import latentfoley
 from hubserver import COMMIT, serving
-from latentfoley.checkpoints.hub import MIRROR, check, fetch, local_folder
+from latentfoley.checkpoints.hub import MIRROR, check, fetch, local_folder, require_reachable
 from latentfoley.checkpoints.registry import PUBLISHED, Published
 from latentfoley.checkpoints.tensors import hash_file
 from latentfoley.errors import ModelError
@@ -98,9 +103,71 @@ class TestFetch:
 
     def test_a_hub_that_does_not_answer(self, hub, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
-        with pytest.raises(ModelError, match="could not be fetched"):
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", None)  # no retries
+        with pytest.raises(ModelError, match=r"it is not here, and http.*does not answer"):
             fetch(NAME)
+
+    def test_what_is_there_is_used_where_the_hub_does_not_answer(self, hub, monkeypatch):
+        folder = fetch(NAME)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+        assert fetch(NAME) == folder
+
+    def test_a_name_that_is_looked_up_for_ever(self, hub, monkeypatch):
+        waiting = threading.Event()
+        monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [] if waiting.wait(60) else [])
+        monkeypatch.setattr("latentfoley.checkpoints.hub._ANSWER_S", 0.05)
+        try:
+            with pytest.raises(ModelError, match="does not answer"):
+                fetch(NAME)
+        finally:
+            waiting.set()
+
+    def test_no_line_but_ours_is_printed(self, hub, monkeypatch, capfd):
+        """A hub that answers the probe and nothing after it."""
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+            monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+
+            def hang_up():
+                with contextlib.suppress(OSError):
+                    while True:
+                        server.accept()[0].close()
+
+            threading.Thread(target=hang_up, daemon=True).start()
+            with pytest.raises(ModelError, match="could not be fetched"):
+                fetch(NAME)
+            server.shutdown(socket.SHUT_RDWR)
+        assert capfd.readouterr() == ("", "")
+
+
+class TestReachable:
+    """Asked before torch is imported."""
+
+    def test_a_name_that_is_nowhere(self, hub, monkeypatch):
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+        for name in (NAME, "audioldm-s-full-v2"):
+            with pytest.raises(ModelError, match=r"it is not here, and http.*does not answer"):
+                require_reachable(name)
+
+    def test_what_is_here_or_no_name_of_the_hub(self, hub, monkeypatch, tmp_path):
+        fetch(NAME)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+        for name in (NAME, "tiny", str(tmp_path), "./no/thing.ckpt", "a.ckpt", ""):
+            require_reachable(name)
+
+    def test_a_hub_that_answers(self, hub):
+        require_reachable("a/nothing")  # whether it has that, `load` finds out
+
+    def test_nothing_heavy_is_imported(self):
+        program = (
+            "import sys\n"
+            "from latentfoley.checkpoints.hub import require_reachable\n"
+            "require_reachable('tiny')\n"
+            "assert 'torch' not in sys.modules"
+        )
+        end = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+        assert end.stderr == b""
 
 
 class TestMirror:

@@ -5,15 +5,21 @@ HF_HUB_OFFLINE=1. Every large file that arrives is then compared with the SHA-25
 it by. LATENTFOLEY_MIRROR is a folder with models at owner/name, looked at first.
 """
 
+import contextlib
 import os
 import re
+import socket
+import threading
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
-from latentfoley.checkpoints.registry import by_hub_id
-from latentfoley.checkpoints.tensors import hash_file
+from latentfoley.checkpoints.registry import PUBLISHED, by_hub_id
 from latentfoley.errors import ModelError
 
 MIRROR = "LATENTFOLEY_MIRROR"
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+_ANSWER_S = 1.2
 PATTERNS = ("*.json", "*/*.json", "*/*.safetensors", "*/*.txt")
 
 
@@ -31,6 +37,25 @@ def fetch(hub_id: str, revision: str | None = None, patterns: tuple[str, ...] = 
     for blob in sorted(set(blobs.glob("*")) - before):
         _require_hash(blob)
     return folder
+
+
+def require_reachable(model: str, revision: str | None = None) -> None:
+    """Refuse a name of the hub that is neither here nor to be had, before torch is imported.
+
+    Args:
+        model: as `load` takes it; what is no name of the hub is left to it.
+        revision: likewise.
+
+    Raises:
+        ModelError: the model is not on this machine and the hub does not answer.
+    """
+    from huggingface_hub import constants
+
+    hub_id = PUBLISHED[model].hub_id if model in PUBLISHED else model
+    if not hub_id or not _HUB_ID.fullmatch(hub_id) or Path(model).expanduser().exists():
+        return
+    if local_folder(hub_id, revision) is None and _is_offline():
+        raise _unfetched(hub_id, f"it is not here, and {constants.ENDPOINT} does not answer")
 
 
 def local_folder(hub_id: str, revision: str | None = None) -> Path | None:
@@ -56,6 +81,8 @@ def check(hub_id: str, folder: Path) -> list[str]:
     Raises:
         ModelError: a file is not the published one.
     """
+    from latentfoley.checkpoints.tensors import hash_file
+
     entry, checked = by_hub_id(hub_id), []
     for file, (first, last) in (entry.hashes if entry else {}).items():
         if not (folder / file).is_file():
@@ -87,28 +114,69 @@ def _blobs(hub_id: str) -> Path:
 
 
 def _snapshot(hub_id: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
+    from huggingface_hub.utils import logging
 
+    if "HF_HUB_VERBOSITY" not in os.environ:
+        logging.set_verbosity_error()  # what it would say of its retries is said here
+    offline = _is_offline()
     try:
-        wanted = [*patterns, *_older_weights(hub_id, revision, patterns)]
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=wanted))
+        wanted = [*patterns, *([] if offline else _older_weights(hub_id, revision, patterns))]
+        folder = snapshot_download(
+            hub_id, revision=revision, allow_patterns=wanted, local_files_only=offline
+        )
+        return Path(folder)
     except (LocalEntryNotFoundError, HTTPError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise ModelError(
-            f"'{hub_id}' could not be fetched from the Hugging Face hub ({reason}). Asked for "
-            "again, a download resumes with the files that are missing. Without "
-            f"network, give a folder that holds the model, set {MIRROR} to a folder of models "
-            "(owner/name), or use the embedded model 'tiny'."
-        ) from None
+        if offline:
+            reason = f"it is not here, and {constants.ENDPOINT} does not answer"
+        raise _unfetched(hub_id, reason) from None
+
+
+def _unfetched(hub_id: str, reason: str) -> ModelError:
+    return ModelError(
+        f"'{hub_id}' could not be fetched from the Hugging Face hub ({reason}). Asked for "
+        "again, a download resumes with the files that are missing. Without "
+        f"network, give a folder that holds the model, set {MIRROR} to a folder of models "
+        "(owner/name), or use the embedded model 'tiny'."
+    )
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT)
+
+
+def _answers(endpoint: str) -> bool:
+    """Return whether anything listens there, in little more than a second; a proxy is trusted.
+
+    The client itself retries for most of a minute. Looking up a name has no time limit of its own,
+    so it is done in a thread that is left behind.
+    """
+    if getproxies():
+        return True
+    url = urlsplit(endpoint)
+    address = (url.hostname, url.port or (443 if url.scheme == "https" else 80))
+    answered = threading.Event()
+
+    def connect() -> None:
+        with contextlib.suppress(OSError), socket.create_connection(address, _ANSWER_S):
+            answered.set()
+
+    probe = threading.Thread(target=connect, daemon=True)
+    probe.start()
+    probe.join(_ANSWER_S)
+    return answered.is_set()
 
 
 def _older_weights(hub_id: str, revision: str | None, patterns: tuple[str, ...]) -> list[str]:
-    """Return the .bin files of parts that have no .safetensors; none without network."""
-    from huggingface_hub import HfApi, constants
+    """Return the .bin files of parts that have no .safetensors; none where the hub fails."""
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 
-    if constants.HF_HUB_OFFLINE or patterns != PATTERNS:
+    if patterns != PATTERNS:
         return []
     try:
         files = [Path(file) for file in HfApi().list_repo_files(hub_id, revision=revision)]
@@ -124,6 +192,8 @@ def _require_hash(blob: Path) -> None:
     Raises:
         ModelError: it arrived damaged; it is removed, so that it is fetched again.
     """
+    from latentfoley.checkpoints.tensors import hash_file
+
     if not re.fullmatch(r"[0-9a-f]{64}", blob.name):
         return
     digest = hash_file(blob)

@@ -108,6 +108,9 @@ def edit(
 
     Example: latentfoley edit transfer violin.wav "a dog barking" --strength 0.6
     """
+    from latentfoley.checkpoints.hub import require_reachable
+
+    require_reachable(model, revision)
     from latentfoley import editing
 
     settings = {

@@ -62,6 +62,9 @@ def generate(
 
     Example: latentfoley generate "a dog barking" "rain on a tent" -o out/
     """
+    from latentfoley.checkpoints.hub import require_reachable
+
+    require_reachable(model, revision)
     from latentfoley.data.prompts import read_prompts
     from latentfoley.request import GenerationRequest
 
