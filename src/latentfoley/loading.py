@@ -9,7 +9,7 @@ import torch
 
 from latentfoley.checkpoints.adapter import read_adapter
 from latentfoley.checkpoints.compat import require_mode
-from latentfoley.checkpoints.hub import fetch
+from latentfoley.checkpoints.hub import fetch, nowhere
 from latentfoley.checkpoints.original import open_original
 from latentfoley.checkpoints.parts import Parts, open_folder
 from latentfoley.checkpoints.registry import PUBLISHED
@@ -196,8 +196,7 @@ def find_folder(model: str, revision: str | None = None) -> Path:
     try:
         return _require_index(fetch(model, revision))
     except ModelError as error:
-        hint = nearest_files(path) if path.parent.is_dir() else ""
-        raise ModelError(f"there is no folder '{model}', and {error}{hint}") from None
+        raise nowhere(model, error) from None
 
 
 def _require_index(folder: Path) -> Path:

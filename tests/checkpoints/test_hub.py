@@ -114,7 +114,7 @@ class TestFetch:
 
     def test_a_name_that_is_looked_up_for_ever(self, hub, monkeypatch):
         waiting = threading.Event()
-        monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [] if waiting.wait(60) else [])
+        monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [] * waiting.wait(60))
         monkeypatch.setattr("latentfoley.checkpoints.hub._ANSWER_S", 0.05)
         try:
             with pytest.raises(ModelError, match="does not answer"):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from latentfoley.checkpoints.registry import PUBLISHED, by_hub_id
-from latentfoley.errors import ModelError
+from latentfoley.errors import ModelError, nearest_files
 
 MIRROR = "LATENTFOLEY_MIRROR"
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
@@ -55,7 +55,15 @@ def require_reachable(model: str, revision: str | None = None) -> None:
     if not hub_id or not _HUB_ID.fullmatch(hub_id) or Path(model).expanduser().exists():
         return
     if local_folder(hub_id, revision) is None and _is_offline():
-        raise _unfetched(hub_id, f"it is not here, and {constants.ENDPOINT} does not answer")
+        error = _unfetched(hub_id, f"it is not here, and {constants.ENDPOINT} does not answer")
+        raise error if model in PUBLISHED else nowhere(model, error)
+
+
+def nowhere(model: str, error: ModelError) -> ModelError:
+    """Return the error of a name that may have been meant for a folder or for the hub."""
+    path = Path(model).expanduser()
+    hint = nearest_files(path) if path.parent.is_dir() else ""
+    return ModelError(f"there is no folder '{model}', and {error}{hint}")
 
 
 def local_folder(hub_id: str, revision: str | None = None) -> Path | None:
