@@ -16,7 +16,7 @@ import latentfoley
 PACKAGE = Path(latentfoley.__file__).parent
 # From the doors down to what imports nothing of ours; a name stands for all modules below it.
 LAYERS = (
-    ("cli", "serve", "batch", "client"),
+    ("cli", "serve", "cluster", "client"),
     ("loading",),
     ("pipeline",),
     ("editing", "circle"),
@@ -43,7 +43,7 @@ LAYERS = (
     ("containers",),
     ("notation", "errors", "version"),
 )
-DOORS = {"cli", "serve", "batch", "client", "__main__"}
+DOORS = {"cli", "serve", "cluster", "client", "__main__"}
 LABORATORY = {"training", "evaluation"}
 # What the laboratory and the doors stand on: everything that is neither of them.
 
@@ -129,4 +129,4 @@ def test_training_may_ask_evaluation_and_not_the_other_way_round():
 def test_every_layer_is_there():
     """A layer that was renamed would be checked no longer."""
     parts = {part(module) for module in graph()}
-    assert {name for names in LAYERS for name in names} - parts <= {"batch", "serve", "client"}
+    assert {name for names in LAYERS for name in names} - parts <= {"serve", "client"}

@@ -18,6 +18,7 @@ from latentfoley.version import __version__
 if TYPE_CHECKING:
     from latentfoley.client import Client
     from latentfoley.clip import Clip
+    from latentfoley.cluster.batch import batch
     from latentfoley.editing.request import EditRequest
     from latentfoley.loading import load
     from latentfoley.pipeline import Model
@@ -31,6 +32,7 @@ __all__ = [
     "LatentFoleyError",
     "Model",
     "__version__",
+    "batch",
     "load",
 ]
 
@@ -44,6 +46,7 @@ _HOMES = {
     "EditRequest": "latentfoley.editing.request",
     "GenerationRequest": "latentfoley.request",
     "Model": "latentfoley.pipeline",
+    "batch": "latentfoley.cluster.batch",
     "load": "latentfoley.loading",
 }
 

@@ -41,8 +41,8 @@ from latentfoley.windows import jointly
 
 BATCH_SIZE = 8  # clips denoised together on an accelerator: bounds memory
 
-Job = tuple[int, int, int]
-"""(prompt, index, candidate) of one sound."""
+Job = tuple[int, SamplingRequest, int]
+"""(prompt, request of its clip alone, candidate) of one sound."""
 
 
 class Model(ModelParts):
@@ -91,22 +91,41 @@ class Model(ModelParts):
         """
         if isinstance(request, EditRequest):
             return self.make(prepare(self, request), progress)
+        return self.make(self._generation(request), progress)
+
+    def run_together(self, requests: Sequence[GenerationRequest]) -> Iterator[Clip]:
+        """Yield the clip of each request, denoised in the same batches.
+
+        Args:
+            requests: of one prompt and one clip each, which differ in prompt, seed and index alone.
+        """
+        prompts = tuple(prompt for request in requests for prompt in request.prompts)
+        whole = requests[0].model_copy(update={"prompts": prompts})
+        return self.make(self._generation(whole), clips=requests)
+
+    def _generation(self, request: GenerationRequest) -> SamplingMode:
         n_samples = round(request.duration_s * self.config.mel.sample_rate)
         if request.loop:
-            return self.make(LoopedGeneration.of(request, n_samples, self.config), progress)
-        return self.make(Generation(request, n_samples), progress)
+            return LoopedGeneration.of(request, n_samples, self.config)
+        return Generation(request, n_samples)
 
-    def make(self, mode: SamplingMode, progress: Progress | None = None) -> Iterator[Clip]:
-        """Yield each clip of a mode as soon as it is done."""
+    def make(
+        self,
+        mode: SamplingMode,
+        progress: Progress | None = None,
+        clips: Sequence[SamplingRequest] | None = None,
+    ) -> Iterator[Clip]:
+        """Yield each clip of a mode as soon as it is done; `clips` are the requests of each."""
         request = mode.request
+        alone = clips or [request.clip(k) for k in range(request.n_clips)]
         if request.candidates > 1:
             _ = self.audio  # a model without one says so now, not after the first clip
-        E = self._embed_prompts(request)  # (prompts, D)
+        E = self.embed_prompts(request)  # (prompts, D)
         far = [self.far([text for text, _ in parse_blend(p)]) for p in request.prompts] or [None]
         E_uncond = self.text.embed([request.led_away_from])
         jobs = [
-            (k // request.n, request.index + k, request.candidate + c)
-            for k in range(request.n_clips)
+            (k // request.n, clip, request.candidate + c)
+            for k, clip in enumerate(alone)
             for c in range(request.candidates)
         ]
         size = self.batch_size
@@ -123,7 +142,7 @@ class Model(ModelParts):
             made += zip(batch, sounds, strict=True)
             while len(made) >= request.candidates:
                 some, made = made[: request.candidates], made[request.candidates :]
-                yield replace(self._best(mode, E, some), far=far[some[0][0][0]])
+                yield replace(self._best(E, some), far=far[some[0][0][0]])
 
     @property
     def batch_size(self) -> int:
@@ -134,7 +153,7 @@ class Model(ModelParts):
         """
         return 1 if self.device.type == "cpu" else BATCH_SIZE
 
-    def _embed_prompts(self, request: SamplingRequest) -> Embedding:
+    def embed_prompts(self, request: SamplingRequest) -> Embedding:
         """Return E of each prompt, or of the audio prompt."""
         if request.audio_prompts:
             return self.embed_recordings(request.audio_prompts)[None]
@@ -152,7 +171,7 @@ class Model(ModelParts):
         """Noise → latent → log-mel → waveform for one batch."""
         request = mode.request
         shape = latent_shape(mode.n_samples, self.config)
-        generators = [clip_generator(request.seed, k, c) for _, k, c in batch]
+        generators = [clip_generator(clip.seed, clip.index, c) for _, clip, c in batch]
 
         def noise() -> Latent:
             return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(E)
@@ -173,16 +192,15 @@ class Model(ModelParts):
             require_finite(waveform, self.name)
         return [mode.finish(waveform) for waveform in waveforms]
 
-    def _best(self, mode: SamplingMode, E: Embedding, made: list[tuple[Job, Samples]]) -> Clip:
+    def _best(self, E: Embedding, made: list[tuple[Job, Samples]]) -> Clip:
         """Return the candidate whose sound is nearest to E, finished; of one, that one. A faint
         one is taken only where all are."""
         scores: list[tuple[bool, float] | None] = [None]
         if len(made) > 1:
             scores = [self._rank(x, E[p]) for (p, _, _), x in made]
-        rank, ((_, index, candidate), waveform) = max(
+        rank, ((_, asked, candidate), waveform) = max(
             zip(scores, made, strict=True), key=lambda pair: pair[0] or (False, 0.0)
         )
-        asked = mode.request.clip(index - mode.request.index)
         record = record_of(self, asked, candidate, len(waveform))
         rate = self.config.mel.sample_rate
         finished = finish(waveform, rate, asked, loop=asked.loops)

@@ -64,7 +64,7 @@ def map_in_processes(
         return
     try:
         pool = ProcessPoolExecutor(workers, _Context(), _prepare_process)
-        yield from _in_order(pool, function, tasks, 2 * workers)
+        yield from in_order(pool, function, tasks, 2 * workers)
     except BrokenProcessPool:
         raise TrainingError(
             "a worker process was ended from outside, perhaps for want of memory; the same "
@@ -80,12 +80,13 @@ def map_in_threads(function: Callable[[Task], Result], tasks: Iterable[Task]) ->
     faster than one that is cut into chunks. What a task raises is raised here.
     """
     pool = ThreadPoolExecutor(n_cores(), initializer=_compute_on_one_core)
-    yield from _in_order(pool, function, tasks, 2 * n_cores())
+    yield from in_order(pool, function, tasks, 2 * n_cores())
 
 
-def _in_order(
+def in_order(
     pool: Executor, function: Callable[[Task], Result], tasks: Iterable[Task], most_waiting: int
 ) -> Iterator[Result]:
+    """Yield `function(task)` for every task, in their order, `most_waiting` at most under way."""
     waiting: deque[Future[Result]] = deque()
     try:
         for task in tasks:

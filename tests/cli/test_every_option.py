@@ -24,6 +24,7 @@ PER_OPTION = 1
 ARGUMENTS = {
     "generate": ["rain", "--model", "{micro}", "--steps", "1", "--duration", "0.1"],
     "edit": ["vary", "tone.wav", "--model", "{micro}", "--steps", "1"],
+    "batch": ["none.jsonl", "--out", "out"],  # each that is there would start a Ray
     "info": ["tone.wav"],
     "doctor": [],
     "evaluate": ["sounds", "sounds", "--no-cache", "--resamples", "10"],

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from latentfoley.cli import (
     ablate,
+    batch,
     data,
     doctor,
     edit,
@@ -56,6 +57,7 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("edit")(edit.edit)
+app.command("batch")(batch.batch)
 app.command("evaluate")(evaluate.evaluate)
 app.command("ablate")(ablate.ablate)
 app.command("serve")(serve.serve)

@@ -127,7 +127,7 @@ def _clips_of(
             **metadata.model_dump(exclude={"split"}),
             path=path,
             split=split,
-            key=_key(number, path, part),
+            key=clip_key(number, path, part),
             shard=shard_name(task.shard),
             start_s=piece.start_s,
             duration_s=len(piece.waveform) / task.settings.sample_rate,
@@ -150,7 +150,7 @@ def _draw_split(group: str, held_out: float) -> Literal["train", "valid"]:
     return "valid" if share < held_out else "train"
 
 
-def _key(number: int, path: str, part: int) -> str:
+def clip_key(number: int, path: str, part: int = 0) -> str:
     """Return a clip's name: unlike any other, plain ASCII, without dots (WebDataset cuts there)."""
     stem = Path(path).stem.lower()
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()

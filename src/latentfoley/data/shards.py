@@ -155,17 +155,23 @@ def write_shard(path: Path, clips: Iterable[Encoded]) -> list[PreparedClip]:
     Raises:
         OSError: the disk refuses; nothing is left behind.
     """
-    written: list[PreparedClip] = []
     with aside(path) as part, part.open("wb") as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for clip, flac in clips:
-                _add(tar, f"{clip.key}.flac", flac)
-                _add(tar, f"{clip.key}.json", record_line(clip).encode())
-                written.append(clip)
+        written = write_tar(file, clips)
         file.flush()
         os.fsync(file.fileno())
     if not written:
         path.unlink()
+    return written
+
+
+def write_tar(file: IO[bytes], clips: Iterable[Encoded]) -> list[PreparedClip]:
+    """Write the bytes of a shard to an open file; return what is in it."""
+    written: list[PreparedClip] = []
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for clip, flac in clips:
+            _add(tar, f"{clip.key}.flac", flac)
+            _add(tar, f"{clip.key}.json", record_line(clip).encode())
+            written.append(clip)
     return written
 
 

@@ -1,0 +1,124 @@
+"""Ray, the one engine for more than one machine: join or start it, and map a function over tasks.
+
+Scheduling, retries after a machine is lost and the shipping of objects are Ray's. It is imported
+when first used.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, TypeVar
+
+from latentfoley.errors import InputError, LatentFoleyError, MissingExtraError
+from latentfoley.pools import in_order, n_cores
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_STORE_BYTES = 256 << 20  # of a local Ray: what travels are rows of a manifest and names of files
+
+
+def require_ray() -> ModuleType:
+    """Return the module.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anyone
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of the driver, on the terminal
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtraError(
+            "work on a cluster needs the extra 'ray': pip install 'latentfoley[ray]'"
+        ) from None
+    module: ModuleType = ray
+    return module
+
+
+@contextmanager
+def connected(address: str | None = None) -> Iterator[ModuleType]:
+    """Yield Ray, connected to a cluster until the block ends.
+
+    Args:
+        address: of a cluster's head, or "auto"; None starts a Ray of this machine's cores that
+            listens on loopback alone. Where the program is connected already, that is kept.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        InputError: no cluster answers there.
+    """
+    ray = require_ray()
+    if ray.is_initialized():
+        yield ray
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    own = {
+        "num_cpus": n_cores(),
+        "object_store_memory": _STORE_BYTES,
+        "include_dashboard": False,
+        "_node_ip_address": "127.0.0.1",
+    }
+    try:
+        with _without_stderr():
+            ray.init(address=address or "local", **quiet, **({} if address else own))
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        said = str(error).splitlines()[0]
+        raise InputError(f"no Ray cluster answers at '{address or 'local'}': {said}") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Keep what Ray's C++ says of its own start off the terminal."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+def map_on_ray(
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+) -> Iterator[Result]:
+    """Yield `function(task)` for every task, in their order; `pools.map_in_processes` on a cluster.
+
+    At most two tasks per worker are waiting. A task of a machine that is lost is run again
+    elsewhere. What a task raises is raised here.
+    """
+    with connected() as ray:
+        try:
+            yield from in_order(_RayExecutor(ray), function, tasks, 2 * workers)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, LatentFoleyError):
+                raise error.cause from None
+            raise
+
+
+class _RayExecutor(Executor):
+    """Tasks of one core each."""
+
+    def __init__(self, ray: ModuleType) -> None:
+        self._ray = ray
+        self._waiting: set[Any] = set()
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        reference = self._ray.remote(num_cpus=1)(function).remote(*args, **kwargs)
+        self._waiting.add(reference)
+        future: Future[Any] = reference.future()
+        future.add_done_callback(lambda _: self._waiting.discard(reference))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        for reference in list(self._waiting):
+            self._ray.cancel(reference, force=True)

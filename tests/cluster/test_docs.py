@@ -1,0 +1,44 @@
+"""The examples of docs/scale.md are what they say they are."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from latentfoley.cluster.manifest import Row
+from latentfoley.cluster.row import request_of
+
+PAGE = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.M | re.S)
+
+
+def test_every_row_of_the_manifest_is_a_request(tmp_path):
+    (lines,) = blocks("json")
+    rows = [json.loads(line) for line in lines.splitlines()]
+    for number, cells in enumerate(rows):
+        row = Row(number, cells.pop("id"), cells)
+        with request_of(row, tmp_path) as request:
+            assert request.n_clips == 1
+
+
+def test_cluster_files_are_yaml_with_what_their_kind_needs():
+    cluster, job = (yaml.safe_load(text) for text in blocks("yaml"))
+    assert {"cluster_name", "provider", "auth", "head_start_ray_commands"} <= set(cluster)
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    for group in (job["spec"]["rayClusterSpec"]["headGroupSpec"], *_workers(job)):
+        assert group["template"]["spec"]["containers"][0]["image"]
+
+
+def _workers(job):
+    return job["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+
+
+@pytest.mark.parametrize("script", blocks("bash"))
+def test_scripts_are_bash(script):
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
