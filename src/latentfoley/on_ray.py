@@ -9,11 +9,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from latentfoley.errors import InputError, LatentFoleyError, MissingExtraError
-from latentfoley.pools import in_order, n_cores
+from latentfoley.pools import in_order, map_in_processes, n_cores
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -45,8 +46,9 @@ def connected(address: str | None = None) -> Iterator[ModuleType]:
     """Yield Ray, connected to a cluster until the block ends.
 
     Args:
-        address: of a cluster's head, or "auto"; None starts a Ray of this machine's cores that
-            listens on loopback alone. Where the program is connected already, that is kept.
+        address: of a cluster's head, or "auto"; None is that of the environment's RAY_ADDRESS, or
+            else starts a Ray of this machine's cores that listens on loopback alone. Where the
+            program is connected already, that is kept.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -56,6 +58,7 @@ def connected(address: str | None = None) -> Iterator[ModuleType]:
     if ray.is_initialized():
         yield ray
         return
+    address = address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     own = {
         "num_cpus": n_cores(),
@@ -88,37 +91,61 @@ def _without_stderr() -> Iterator[None]:
         os.close(nothing)
 
 
-def map_on_ray(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+def map_on(
+    ray: bool,
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int,
+    *,
+    gpus: bool = False,
 ) -> Iterator[Result]:
-    """Yield `function(task)` for every task, in their order; `pools.map_in_processes` on a cluster.
+    """Yield `function(task)` for every task, in their order: on Ray, or in processes.
 
-    At most two tasks per worker are waiting. A task of a machine that is lost is run again
-    elsewhere. What a task raises is raised here.
+    At most two tasks per worker are waiting. What a task raises is raised here; on Ray, a task of a
+    machine that is lost is run again elsewhere.
+
+    Args:
+        ray: whether to use it.
+        function: of a task alone, which names files by paths that every machine has.
+        tasks: as they come.
+        workers: processes, or tasks at once on a cluster.
+        gpus: whether each task takes a GPU of a cluster that has some.
     """
-    with connected() as ray:
+    if not ray:
+        yield from map_in_processes(function, tasks, workers)
+        return
+    with connected() as module:
+        n_gpus = 1 if gpus and module.cluster_resources().get("GPU") else 0
         try:
-            yield from in_order(_RayExecutor(ray), function, tasks, 2 * workers)
-        except ray.exceptions.RayTaskError as error:
+            yield from in_order(_RayExecutor(module, n_gpus), function, tasks, 2 * workers)
+        except module.exceptions.RayTaskError as error:
             if isinstance(error.cause, LatentFoleyError):
                 raise error.cause from None
             raise
 
 
 class _RayExecutor(Executor):
-    """Tasks of one core each."""
+    """Tasks of one core each, that start in the folder of this process."""
 
-    def __init__(self, ray: ModuleType) -> None:
+    def __init__(self, ray: ModuleType, n_gpus: int) -> None:
         self._ray = ray
+        self._run = ray.remote(num_cpus=1, num_gpus=n_gpus)(_run_in)
         self._waiting: set[Any] = set()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        reference = self._ray.remote(num_cpus=1)(function).remote(*args, **kwargs)
+        """Start a task."""
+        reference = self._run.remote(str(Path.cwd()), function, *args, **kwargs)
         self._waiting.add(reference)
         future: Future[Any] = reference.future()
         future.add_done_callback(lambda _: self._waiting.discard(reference))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the tasks that nobody waits for any more."""
         for reference in list(self._waiting):
             self._ray.cancel(reference, force=True)
+
+
+def _run_in(folder: str, function: Callable[..., Any], *args: Any) -> Any:
+    os.chdir(folder)
+    return function(*args)

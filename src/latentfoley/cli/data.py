@@ -28,6 +28,9 @@ Captions = Annotated[
     Path | None, typer.Option(help="A .csv, .tsv or .jsonl from elsewhere that names files.")
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes; by default one per core.")]
+OnRay = Annotated[
+    bool, typer.Option("--ray", help="Work on Ray: here, or on the cluster of RAY_ADDRESS.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 _SHOWN = 10  # of each list of files; --json has all of them
@@ -39,6 +42,7 @@ def scan(
     layout: Layout = None,
     captions: Captions = None,
     workers: Workers = None,
+    ray: OnRay = False,
     plot: Annotated[
         Path | None, typer.Option(help="Write histograms of durations and levels to this .png.")
     ] = None,
@@ -54,7 +58,7 @@ def scan(
         _require_png(plot)
     with progress_bar("listening", quiet=as_json) as progress:
         found = scan_folder(
-            folder, layout=layout, captions=captions, workers=workers, progress=progress
+            folder, layout=layout, captions=captions, workers=workers, ray=ray, progress=progress
         )
     if plot is not None:
         _plot(found, plot)
@@ -84,6 +88,7 @@ def prepare(
     layout: Layout = None,
     captions: Captions = None,
     workers: Workers = None,
+    ray: OnRay = False,
     as_json: Json = False,
 ) -> None:
     """Pack a folder into tar shards: mono (the mean of the channels), at one rate, with a manifest.
@@ -101,6 +106,7 @@ def prepare(
             layout=layout,
             captions=captions,
             workers=workers,
+            ray=ray,
             progress=progress,
             sample_rate=rate,
             piece_s=piece,
@@ -134,6 +140,7 @@ def encode(
     batch_size: Annotated[int, typer.Option(help="Windows encoded together.")] = 16,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; or the fastest.")] = None,
     workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
+    ray: OnRay = False,
     as_json: Json = False,
 ) -> None:
     """Encode shards: log-mels, latents and CLAP embeddings, under the key of what made them.
@@ -158,6 +165,7 @@ def encode(
             augmentation,
             batch_size=batch_size,
             workers=workers,
+            ray=ray,
             progress=progress,
         )
     if as_json:

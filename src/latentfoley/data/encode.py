@@ -35,7 +35,8 @@ from latentfoley.data.variations import Augmentation, ShardWindows
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
 from latentfoley.files import remove_parts
-from latentfoley.pools import map_in_processes, require_workers
+from latentfoley.on_ray import map_on
+from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
 
 _FILE_S = 1200.0  # of sound in a file: 30 MB
@@ -60,6 +61,7 @@ def encode(
     *,
     batch_size: int = 16,
     workers: int = 1,
+    ray: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> CacheInfo:
     """Encode every clip of a prepared data set, window by window.
@@ -71,6 +73,8 @@ def encode(
         augmentation: what is encoded beside the consecutive windows.
         batch_size: windows encoded together, 1 to 4096.
         workers: processes, each with a model of its own; one uses every core already.
+        ray: whether they are tasks of a Ray cluster that sees the same folders; its address is
+            in RAY_ADDRESS, else Ray starts here.
         progress: called with (clips done, clips there).
 
     Returns:
@@ -92,10 +96,12 @@ def encode(
     _require_rate(shards, dataset.settings.sample_rate, encoder)
     settings = CacheSettings(shards=str(shards), **dict(encoder.identity), **dict(augmentation))
     begin(out, MARKER, CacheInfo(settings=settings))
-    n_threads = max(1, torch.get_num_threads() // n_workers)
+    n_threads = 1 if ray else max(1, torch.get_num_threads() // n_workers)
     tasks = (Task(str(path), str(out), source, settings, batch_size, n_threads) for path in paths)
     total, used = CacheInfo(settings=settings), set[Path]()
-    for path, record in zip(paths, map_in_processes(encode_shard, tasks, n_workers), strict=True):
+    for path, record in zip(
+        paths, map_on(ray, encode_shard, tasks, n_workers, gpus=True), strict=True
+    ):
         used |= {record_path(out, path.stem), *windows_paths(out, path.stem, record)}
         total = _add(total, record)
         progress(total.n_clips, dataset.n_clips)

@@ -24,7 +24,8 @@ from latentfoley.data.shards import Dataset, Settings, find_shards, record_line,
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError, RecipeError
 from latentfoley.files import aside, remove_parts
-from latentfoley.pools import map_in_processes, require_workers
+from latentfoley.on_ray import map_on
+from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
 
 MARKER = "dataset.json"
@@ -39,6 +40,7 @@ def prepare(
     layout: str | None = None,
     captions: Path | None = None,
     workers: int | None = None,
+    ray: bool = False,
     progress: Progress = lambda done, total: None,
     **settings: Any,
 ) -> Dataset:
@@ -47,7 +49,7 @@ def prepare(
     Args:
         folder: any folder; recordings are found by their suffix at any depth.
         out: an empty or new folder, or one that the same call has begun.
-        layout, captions, workers, progress: as in `scan`.
+        layout, captions, workers, ray, progress: as in `scan`.
         settings: `sample_rate`, `piece_s`, `held_out`, `recordings_per_shard`; see `Settings`.
 
     Returns:
@@ -64,7 +66,7 @@ def prepare(
     with MetadataIndex(folder, chosen.layout, captions) as index:
         begin(out, MARKER, Dataset(settings=chosen))
         n_done = n_shards = 0
-        for n in map_in_processes(pack, _tasks(folder, out, index, chosen), n_workers):
+        for n in map_on(ray, pack, _tasks(folder, out, index, chosen), n_workers):
             n_done, n_shards = n_done + n, n_shards + 1
             progress(n_done, n_files)
         return _finish(out, chosen, n_shards, [*index.skipped, *index.unmatched()])

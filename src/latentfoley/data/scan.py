@@ -20,7 +20,8 @@ from latentfoley.data.measure import Measure, measure
 from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import DiskTable, MetadataIndex, SkippedFile
 from latentfoley.errors import AudioFileError, InputError, RecordingWarning
-from latentfoley.pools import map_in_processes, require_workers
+from latentfoley.on_ray import map_on
+from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
 
 _FILES_PER_TASK = 16
@@ -81,6 +82,7 @@ def scan(
     layout: str | None = None,
     captions: Path | None = None,
     workers: int | None = None,
+    ray: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Scan:
     """Decode every recording under a folder and say what is there.
@@ -90,6 +92,8 @@ def scan(
         layout: audiocaps, clotho, esc50, fsd50k, audioset, table or plain; None finds out.
         captions: a .csv, .tsv or .jsonl with a column that names files, from anywhere.
         workers: processes, 1 to 256; None is one per core.
+        ray: whether they are tasks of a Ray cluster that sees the same folders; its address is
+            in RAY_ADDRESS, else Ray starts here.
         progress: called with (recordings done, recordings there).
 
     Raises:
@@ -101,7 +105,7 @@ def scan(
     with MetadataIndex(folder, layout, captions) as index, DiskTable() as first_of:
         tally = _Tally(first_of)
         tasks = ((str(folder), names) for names in _chunks(find_recordings(folder)))
-        for results in map_in_processes(_measure_all, tasks, n_workers):
+        for results in map_on(ray, _measure_all, tasks, n_workers):
             for path, result, remarks in results:
                 tally.add(path, result, index)
                 tally.remarks += [SkippedFile(path, remark) for remark in remarks]
