@@ -50,6 +50,12 @@ def test_a_remote_file_is_copied_under_its_own_name_and_removed(tmp_path):
     assert not path.exists()
 
 
+def test_a_remote_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"'memory://sounds/no\.wav' cannot be read"):  # noqa: SIM117
+        with local_file("memory://sounds/no.wav", tmp_path):
+            pass
+
+
 def test_a_local_file_is_where_it_is(tmp_path):
     with local_file("a.wav", tmp_path) as path:
         assert path == tmp_path / "a.wav"

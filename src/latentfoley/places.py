@@ -125,8 +125,8 @@ def local_file(name: str, folder: Path) -> Iterator[Path]:
     remote file, of the same name, that is removed afterwards.
 
     Raises:
-        OSError: the remote file cannot be read.
-        InputError, MissingExtraError: as `Place.of`.
+        InputError: the remote file cannot be read, or as `Place.of`.
+        MissingExtraError: as `Place.of`.
     """
     if not is_remote(name):
         yield folder / name
@@ -135,5 +135,8 @@ def local_file(name: str, folder: Path) -> Iterator[Path]:
     place = Place.of(parent)
     with TemporaryDirectory(prefix="latentfoley-") as temporary:
         copy = Path(temporary, last)
-        place.files.get_file(f"{place.root}/{last}", str(copy))
+        try:
+            place.files.get_file(f"{place.root}/{last}", str(copy))
+        except OSError as error:
+            raise InputError(f"'{name}' cannot be read: {error.strerror or error}") from None
         yield copy

@@ -11,7 +11,8 @@ import yaml
 from latentfoley.cluster.manifest import Row
 from latentfoley.cluster.row import request_of
 
-PAGE = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
 
 
 def blocks(language):
@@ -42,3 +43,15 @@ def _workers(job):
 @pytest.mark.parametrize("script", blocks("bash"))
 def test_scripts_are_bash(script):
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_costs_are_those_that_the_script_wrote():
+    cost = json.loads((ROOT / "benchmarks" / "scale" / "cost.json").read_text("utf-8"))
+    gpu = json.loads((ROOT / "benchmarks" / "gpu.json").read_text("utf-8"))
+    training, clips, denoiser = cost["training"], cost["clips"], cost["denoiser"]
+    assert training["steps_per_s"] == gpu["train, batch 8, bf16"]["steps_per_s"]
+    assert clips["seconds_for_8"] == gpu["generate 8, bf16"]["seconds"]
+    told = [training["steps_per_s"], training["gpu_hours"], clips["seconds_for_8"]]
+    told += [clips["gpu_hours"], *(size["GB_of_training_state"] for size in denoiser.values())]
+    told.append(f"{denoiser['L']['parameters'] / 1e6:.0f} M")
+    assert [figure for figure in told if str(figure) not in PAGE] == []

@@ -135,8 +135,8 @@ def request_of(row: Row, folder: Path) -> Iterator[Request]:
     """Yield the request of a row; remote recordings lie on this machine for as long.
 
     Raises:
-        InputError: a cell that is not allowed, or a row of several clips.
-        OSError: a remote recording cannot be read.
+        InputError: a cell that is not allowed, a row of several clips, or a remote recording that
+            cannot be read.
     """
     options = dict(row.asked)
     with ExitStack() as stack:
