@@ -22,7 +22,6 @@ import soundfile
 
 import latentfoley
 from latentfoley.data.shards import read_shard
-from latentfoley.on_ray import require_ray
 
 STEPS, DURATION_S, FAILING = 2, 0.5, 5
 
@@ -83,7 +82,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200)
     n_rows, here = parser.parse_args().rows, Path(tempfile.mkdtemp(prefix="latentfoley-kills-"))
     manifest, out = write_manifest(here, n_rows), here / "out"
-    require_ray()
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 100 << 20}

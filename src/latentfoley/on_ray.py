@@ -6,9 +6,12 @@ when first used.
 
 import logging
 import os
+import secrets
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -22,23 +25,16 @@ Result = TypeVar("Result")
 _STORE_BYTES = 256 << 20  # of a local Ray: what travels are rows of a manifest and names of files
 
 
-def require_ray() -> ModuleType:
-    """Return the module.
+def require_ray() -> None:
+    """Refuse to go on without Ray, which is not imported for it.
 
     Raises:
         MissingExtraError: it is not installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anyone
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of the driver, on the terminal
-    try:
-        import ray
-    except ImportError:
+    if sys.modules.get("ray", True) is None or find_spec("ray") is None:
         raise MissingExtraError(
             "work on a cluster needs the extra 'ray': pip install 'latentfoley[ray]'"
-        ) from None
-    module: ModuleType = ray
-    return module
+        )
 
 
 @contextmanager
@@ -47,24 +43,26 @@ def connected(address: str | None = None) -> Iterator[ModuleType]:
 
     Args:
         address: of a cluster's head, or "auto"; None is that of the environment's RAY_ADDRESS, or
-            else starts a Ray of this machine's cores that listens on loopback alone. Where the
-            program is connected already, that is kept.
+            else starts a Ray of this machine's cores, which answers only to a token that is drawn
+            for it. Where the program is connected already, that is kept.
 
     Raises:
         MissingExtraError: Ray is not installed.
         InputError: no cluster answers there.
     """
-    ray = require_ray()
+    require_ray()
+    address = address or os.environ.get("RAY_ADDRESS")
+    _set_environment(own_token=not address and "ray" not in sys.modules)
+    import ray
+
     if ray.is_initialized():
         yield ray
         return
-    address = address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     own = {
         "num_cpus": n_cores(),
         "object_store_memory": _STORE_BYTES,
         "include_dashboard": False,
-        "_node_ip_address": "127.0.0.1",
     }
     try:
         with _without_stderr():
@@ -76,6 +74,15 @@ def connected(address: str | None = None) -> Iterator[ModuleType]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _set_environment(*, own_token: bool) -> None:
+    """Set what Ray reads when it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anyone
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of the driver, on the terminal
+    if own_token:  # its ports are open to the network
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def batch(
     prediction: options.Prediction = None,
     lora: options.Lora = None,
     device: options.Device = None,
-    dtype: options.Dtype = "fp32",
+    dtype: options.Dtype = "auto",
     compat: options.CompatName = "trained",
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
