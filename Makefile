@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA ?= ../shared/data
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test browser check lint format fuzz bench evaluation manipulation walk tiny docs wheel sbom clean
+.PHONY: demo test browser check lint format fuzz bench evaluation manipulation walk tiny fifty docs wheel sbom clean
 
 demo: .venv/demo  ## Install, then generate a dog bark and its picture
 	$(BIN)/latentfoley generate "a dog barking" --plot --out out/
@@ -73,18 +73,11 @@ sbom: wheel  ## List what an installation of the wheel consists of, as CycloneDX
 build/classifier.safetensors: .venv/dev benchmarks/classifier.py
 	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out $@
 
-tiny: .venv/dev runs/tiny/manifest.jsonl  ## Train the embedded model again, from recordings to folder
-	$(BIN)/latentfoley train vae recipes/tiny/vae-1.toml
-	$(BIN)/latentfoley train vae recipes/tiny/vae-2.toml
-	$(BIN)/latentfoley train clap recipes/tiny/clap-1.toml
-	$(BIN)/latentfoley train clap recipes/tiny/clap-2.toml
-	$(BIN)/latentfoley train vocoder recipes/tiny/vocoder.toml
-	$(BIN)/latentfoley data prepare $(DATA) runs/tiny/prepared --captions runs/tiny/manifest.jsonl \
-		--held-out 0 --per-shard 600
-	$(BIN)/latentfoley data encode runs/tiny/prepared runs/tiny/latents --duration 4.8 \
-		--vae runs/tiny/vae/model --clap runs/tiny/clap/model --variations 2 --mixes 0.15
-	$(BIN)/latentfoley train diffusion recipes/tiny/diffusion.toml
-	$(BIN)/latentfoley train export runs/tiny/diffusion runs/tiny/model --half
+tiny: .venv/dev  ## Train the embedded model again, from recordings to folder; DEVICE=cuda on a GPU
+	$(BIN)/python recipes/tiny/make.py ten --data $(DATA) $(if $(DEVICE),--device $(DEVICE))
+
+fifty: .venv/dev  ## Train a model of all kinds of `kinds.toml` into runs/fifty; DEVICE=cuda on a GPU
+	$(BIN)/python recipes/tiny/make.py fifty --data $(DATA) $(if $(DEVICE),--device $(DEVICE))
 
 runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/manifest.py recipes/tiny/captions.toml
 	$(BIN)/python recipes/tiny/manifest.py $(DATA) $@

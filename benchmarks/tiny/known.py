@@ -3,7 +3,8 @@
 Prompts of kinds that it was trained on should pass, prompts of other kinds should be said to be
 far. The known texts are the training captions; of the prompts, which are none of these, the odd
 ones choose the threshold (the least sum of both rates) and the even ones are reported. Writes
-`benchmarks/tiny/known.json`, and with `--write` the list of kinds into the model's folder.
+`benchmarks/tiny/known.json`, and with `--write` the list of kinds into the model's folder. `--kinds
+fifty` is for a model trained on all kinds of `kinds.toml`.
 """
 
 import argparse
@@ -20,13 +21,21 @@ from latentfoley.known import KnownKinds
 from latentfoley.loading import find_folder
 
 HERE = Path(__file__).parent
-CAPTIONS = HERE.parents[1] / "recipes" / "tiny" / "captions.toml"
+RECIPES = HERE.parents[1] / "recipes" / "tiny"
+# Files of prompts that are known, and the one of prompts that are not.
+PROMPTS = {
+    "ten": (["prompts"], "prompts-esc50"),
+    "fifty": (["prompts", "prompts-esc50"], "prompts-unknown"),
+}
 BATCH = 32
 
 
-def known_texts() -> list[tuple[str, str]]:
+def known_texts(kinds: str) -> list[tuple[str, str]]:
     """Return every training caption with the name of its kind; Sonic Pi's kinds by a caption."""
-    tables = tomllib.loads(CAPTIONS.read_text(encoding="utf-8"))
+    if kinds == "fifty":
+        tables = tomllib.loads((RECIPES / "kinds.toml").read_text(encoding="utf-8"))["kinds"]
+        return [(kind, text) for kind, values in tables.items() for text in values["captions"]]
+    tables = tomllib.loads((RECIPES / "captions.toml").read_text(encoding="utf-8"))
     esc10 = [(kind, text) for kind, texts in tables["esc10"].items() for text in texts]
     return esc10 + [(texts[0], text) for texts in tables["sonicpi"].values() for text in texts]
 
@@ -60,18 +69,21 @@ def choose(known: np.ndarray, unknown: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="tiny")
+    parser.add_argument("--kinds", choices=PROMPTS, default="ten", help="what it was trained on")
     parser.add_argument("--out", type=Path, default=HERE / "known.json")
     parser.add_argument("--write", action="store_true", help="write the list into the model")
     arguments = parser.parse_args()
     folder = find_folder(arguments.model)
     tower = TextTower.load(folder)
-    kinds, texts = zip(*known_texts(), strict=True)
+    kinds, texts = zip(*known_texts(arguments.kinds), strict=True)
     K = signatures(tower, list(texts))
 
     def nearest(name: str) -> np.ndarray:
         return (signatures(tower, prompts(name)) @ K.T).max(dim=1).values.numpy()
 
-    known, unknown = nearest("prompts"), nearest("prompts-esc50")
+    known_prompts, unknown_prompts = PROMPTS[arguments.kinds]
+    known = np.concatenate([nearest(name) for name in known_prompts])
+    unknown = nearest(unknown_prompts)
     threshold = choose(known[1::2], unknown[1::2])
     report = {
         "threshold": threshold,
