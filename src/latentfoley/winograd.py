@@ -38,7 +38,7 @@ class WinogradConv2d(nn.Module):
         g = torch.tensor([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]).double() / 2
         kernels = torch.einsum("ij,ocjk,lk->ilco", g, conv.weight.detach().double(), g)
         self.register_buffer("kernels", kernels.flatten(0, 1).float().contiguous())
-        self.register_buffer("bias", conv.bias)
+        self.register_buffer("bias", None if conv.bias is None else conv.bias.detach().clone())
 
     def forward(self, x: Features) -> Features:
         """Return the convolution; it lies in memory with the channels last."""
@@ -102,7 +102,11 @@ def with_fast_convolutions(module: M) -> M:
     ]
     for parent, name, conv in wide:
         setattr(parent, name, WinogradConv2d(conv))
-    return module.to(memory_format=torch.channels_last) if wide else module  # type: ignore[call-overload]
+    for parameter in module.parameters() if wide else ():
+        # Copies: one tensor left in the mapped file would keep all of it in memory.
+        kept = torch.channels_last if parameter.dim() == 4 else torch.contiguous_format
+        parameter.data = parameter.data.clone(memory_format=kept)
+    return module
 
 
 def _is_wide(conv: nn.Conv2d) -> bool:
