@@ -11,11 +11,14 @@ import json
 import os
 import subprocess
 import time
+import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 HERE = Path(__file__).parent
+PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DEPENDENCIES = PROJECT["dependencies"]
 RESOLUTIONS = {"newest": "highest", "lowest": "lowest-direct"}
 
 
@@ -44,7 +47,8 @@ def install(python: str, resolution: str, options: argparse.Namespace) -> dict[s
         own = environment / "bin" / "python"
         try:
             timed(options.uv, "venv", "--python", python, environment)
-            words = ("--python", own, "--resolution", RESOLUTIONS[resolution])
+            # As direct requirements: what is below them stays the newest that they take.
+            words = ("--python", own, "--resolution", RESOLUTIONS[resolution], *DEPENDENCIES)
             install_s, _ = timed(options.uv, "pip", "install", *words, options.wheel)
             program = "import platform, torch; print(platform.python_version(), torch.__version__)"
             _, versions = timed(own, "-c", program, cwd=folder)
