@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA ?= ../shared/data
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test browser check lint format fuzz bench evaluation manipulation walk tiny fifty docs wheel sbom clean
+.PHONY: demo test browser check lint format fuzz bench speed evaluation manipulation walk tiny fifty docs wheel sbom clean
 
 demo: .venv/demo  ## Install, then generate a dog bark and its picture
 	$(BIN)/latentfoley generate "a dog barking" --plot --out out/
@@ -47,6 +47,9 @@ bench: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Measu
 
 evaluation: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Score the embedded model on recordings kept out of its training
 	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
+
+speed: .venv/dev  ## Time the size S in fp32 on this CPU beside diffusers; writes benchmarks/speed.json
+	$(BIN)/python benchmarks/speed.py
 
 # Half an hour on two quiet cores; an interrupted run goes on where it was.
 manipulation: .venv/dev build/classifier.safetensors  ## Measure editing: 120 edits, a page to hear them
