@@ -34,7 +34,7 @@ def test_all_files_are_written(ablation, tmp_path):
 
 
 def test_texts_of_others_are_escaped(make, tmp_path):
-    recipe = make(prompts=["<script>alert(1)</script>", "a | b"], metrics=["loudness"])
+    recipe = make(prompts=["<script>", "a | b"], metrics=["loudness"])
     ablation = ablate(recipe, tmp_path, workers=1)
     report.write_all(ablation, tmp_path)
     assert "<script>" not in (tmp_path / "report.html").read_text()

@@ -43,12 +43,13 @@ def test_company_moves_nothing_beyond_rounding(micro_model_folder):
 
 
 def test_a_folder_of_transformers_is_what_transformers_computes(tmp_path):
-    from transformers import ClapModel
+    from transformers import AutoTokenizer, ClapModel
 
     clap_folder(tmp_path / "their")
     clap = find_embedder(f"clap={tmp_path / 'their'}")
     theirs = ClapModel.from_pretrained(tmp_path / "their").eval()
-    tokens = clap.text.tokenizer(["rain", "a dog"], padding=True, return_tensors="pt")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "their")
+    tokens = tokenizer(["rain", "a dog"], padding=True, return_tensors="pt")
     words = {name: tokens[name] for name in ("input_ids", "attention_mask")}
     windows = cut_windows(torch.from_numpy(tone(duration_s=1.0)), FRONT_END.n_samples)
     with torch.no_grad():
