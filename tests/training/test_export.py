@@ -13,6 +13,7 @@ from latentfoley.checkpoints.layout import Description, read_description, write_
 from latentfoley.errors import ModelError, RecipeError
 from latentfoley.training.diffusion import DiffusionTask
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
+from latentfoley.training.loop import train
 from latentfoley.training.export import export_adapter, export_model
 from micro import UNET
 from tasks import run_recipe
@@ -145,3 +146,15 @@ def test_an_adapter_is_small(run, tmp_path, micro_model_folder):
     size = export_adapter(tmp_path / "run", tmp_path / "out")
     whole = load_file(micro_model_folder / "unet" / "diffusion_pytorch_model.safetensors")
     assert size < 0.5 * sum(tensor.numel() * 4 for tensor in whole.values())
+
+
+def test_what_was_changed_on_the_way_goes_with_the_model(latents, micro_model_folder, tmp_path):
+    folder = tmp_path / "run"
+    for steps, batch_size in ((1, 2), (2, 1)):
+        values = {"data": {"latents": latents}, "start": str(micro_model_folder)}
+        values["run"] = run_recipe(folder, steps=steps, batch_size=batch_size)
+        recipe = DiffusionRecipe.parse(values, where="test")
+        train(DiffusionTask(recipe, torch.device("cpu")), recipe.run)
+    export_model(folder, tmp_path / "out")
+    told = ("steps 0 to 1", "steps 1 to 2, run.steps 1 → 2, run.batch_size 2 → 1")
+    assert read_description(tmp_path / "out").training == told

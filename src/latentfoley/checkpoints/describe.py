@@ -32,6 +32,7 @@ def describe(parts: Parts, name: str) -> dict[str, Any]:
     metadata["kinds"] = list(known.names) if known else []
     metadata["audio_tower"] = parts.audio is not None
     metadata["trained_from"] = parts.about.trained_from
+    metadata["training"] = list(parts.about.training)
     metadata["licence"] = stated_licence(parts, name) or _own_licence(parts.where)
     return metadata
 

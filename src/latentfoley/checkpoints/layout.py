@@ -208,12 +208,15 @@ class Description(Config):
         phase_iterations: as in `ModelConfig`.
         trained_from: the model whose weights training began with, and its hash; "" for none.
         licence: that of `trained_from`, which its offspring inherits.
+        training: the steps of the run that the denoiser is from, session by session, and what was
+            changed in the recipe between them; empty for none.
     """
 
     mel: MelConfig = MelConfig()
     phase_iterations: int = Field(default=0, ge=0, le=1000)
     trained_from: str = ""
     licence: str = ""
+    training: tuple[str, ...] = ()
 
 
 def write_description(folder: Path, description: Description) -> None:

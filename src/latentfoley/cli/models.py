@@ -143,6 +143,7 @@ def _lines(metadata: dict[str, Any]) -> list[str]:
         "audio tower": "yes" if metadata["audio_tower"] else "no: cannot be guided by recordings",
         "knows": ", ".join(metadata["kinds"]),
         "trained from": metadata["trained_from"],
+        "training": "; ".join(metadata["training"]),
         "licence": metadata["licence"],
     }
     return lines + [f"{label:16} {text}" for label, text in rows.items() if text]

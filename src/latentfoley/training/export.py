@@ -15,6 +15,7 @@ from latentfoley.files import aside
 from latentfoley.training.base_model import open_base_model
 from latentfoley.training.diffusion import RECIPE
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
+from latentfoley.training.record import history
 
 C = TypeVar("C")
 
@@ -38,7 +39,8 @@ def export_model(run: Path, out: Path, *, half: bool = False) -> int:
         unet = layout.open_unet(made / "unet")
     else:
         unet = read_adapter(made / "adapter").merge(parts.unet)
-    parts = replace(parts, unet=unet)
+    about = parts.about.model_copy(update={"training": history(run)})
+    parts = replace(parts, unet=unet, about=about)
     return write_folder(_halved(parts) if half else parts, out)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from latentfoley.errors import TrainingError
+from latentfoley.files import locked
 from latentfoley.progress import Progress
 from latentfoley.training import parallel
 from latentfoley.training.networks import prepare
@@ -40,8 +41,15 @@ def train(
     Raises:
         TrainingError: a loss or a gradient is no longer finite, the disk refuses a file, or
             another process failed.
-        RecipeError: the folder of the run cannot be made.
+        RecipeError: the folder of the run cannot be made, or the run has made more steps already.
+        InputError: another process trains in that folder.
     """
+    with contextlib.ExitStack() as held:
+        parallel.on_rank_zero(lambda: held.enter_context(locked(recipe.folder, "training run")))
+        return _train(task, recipe, progress)
+
+
+def _train(task: Task, recipe: RunRecipe, progress: Progress) -> bool:
     session = Session(task)
     parallel.require_same("the step to go on from", session.first_step)
     prepare(task, recipe)

@@ -4,7 +4,9 @@ import json
 import os
 import platform
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,17 +20,22 @@ FILE = "run.json"
 
 
 class RunRecord:
-    """The record of a run. Every start, the first and each resumption, is a session in it."""
+    """The record of a run. Every start, the first and each resumption, is a session in it.
+
+    A session says what its recipe has otherwise than that of the session before, as (was, is).
+    """
 
     def __init__(self, task: Task, first_step: int, n_processes: int) -> None:
         folder = task.recipe.run.folder
         self.path = folder / FILE
         before = read_json(self.path) if self.path.is_file() else {}
         self.started = time.monotonic()
-        session = {"started": _now(), "first_step": first_step}
+        recipe = task.recipe.model_dump(mode="json")
+        changes = _changes(before.get("recipe") or recipe, recipe)
+        session = {"started": _now(), "first_step": first_step, "changes": changes}
         self.values: Json = {
             "kind": task.kind,
-            "recipe": task.recipe.model_dump(mode="json"),
+            "recipe": recipe,
             "data": task.data_size,
             "hardware": _hardware(task.device),
             "versions": _versions(),
@@ -36,6 +43,7 @@ class RunRecord:
             "n_processes": n_processes,
             "sessions": [*before.get("sessions", []), session],
             "best": before.get("best"),
+            "previewed": before.get("previewed"),
             "finished": before.get("finished") if first_step == task.recipe.run.steps else None,
         }
         self.write(first_step)
@@ -51,6 +59,34 @@ class RunRecord:
     def finish(self, step: int) -> None:
         """Note when the last step was done; a finished run that is started again keeps its time."""
         self.write(step, finished=self.values["finished"] or _now())
+
+
+def history(folder: Path) -> tuple[str, ...]:
+    """Return which steps a run made, session by session, and what had changed in its recipe."""
+    path = folder / FILE
+    sessions = read_json(path)["sessions"] if path.is_file() else []
+    return tuple(_told(one) for one in sessions if one["last_step"] > one["first_step"])
+
+
+def _told(session: Json) -> str:
+    changes = session.get("changes", {}).items()
+    told = "".join(f", {name} {was} → {now}" for name, (was, now) in changes)
+    return f"steps {session['first_step']} to {session['last_step']}{told}"
+
+
+def _changes(before: Json, now: Json) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that differ, by their names in the recipe."""
+    was, is_ = dict(_settings(before)), dict(_settings(now))
+    names = [name for name in was | is_ if was.get(name) != is_.get(name)]
+    return {name: (was.get(name), is_.get(name)) for name in names}
+
+
+def _settings(recipe: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in recipe.items():
+        if isinstance(value, dict):
+            yield from _settings(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _now() -> str:

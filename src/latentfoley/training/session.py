@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from latentfoley.errors import TrainingError
+from latentfoley.errors import RecipeError, TrainingError
 from latentfoley.training import parallel
 from latentfoley.training.checkpoint import State, load_checkpoint, load_step, save_checkpoint
 from latentfoley.training.log import RunLog
@@ -26,20 +26,39 @@ class Session:
     opens it, and calls the rest."""
 
     def __init__(self, task: Task) -> None:
+        """Bring the task to the newest checkpoint of the run.
+
+        Raises:
+            RecipeError: more steps are made than the recipe asks for.
+            TrainingError: the checkpoint cannot be read, or is of another model.
+        """
         self.task, self.run = task, task.recipe.run
         state = load_checkpoint(self.run.folder)
         self.first_step, self.best = (0, None) if state is None else restore(task, state)
+        if self.first_step > self.run.steps:
+            raise RecipeError(
+                f"the run in '{self.run.folder}' has made {self.first_step} steps, and run.steps "
+                f"is {self.run.steps}; give at least {self.first_step}, or another run.folder"
+            )
 
     def open(self) -> None:
-        """Make the run's folder, and note there that a session has begun.
+        """Make the run's folder, note there that a session has begun, and show what a killed one
+        could not show any more.
 
         Raises:
             RecipeError: the folder cannot be made.
         """
         self.log = RunLog(self.run.folder, self.first_step)
         self.record = RunRecord(self.task, self.first_step, parallel.n_processes())
-        if self.first_step == 0 and getattr(self.task.recipe, "start", None):
-            self._preview(0)  # of the base model
+        if self._lacks_preview():
+            self._preview(self.first_step)
+
+    def _lacks_preview(self) -> bool:
+        """Return whether the base model is still to be shown, or what a killed run has not shown."""
+        if self.first_step == 0:
+            return getattr(self.task.recipe, "start", None) is not None
+        shown = self.record.values["previewed"] == self.first_step
+        return not shown and self._due(self.first_step, self.run.preview_every)
 
     def close(self) -> None:
         """Close the files; nothing where none were opened."""
@@ -74,6 +93,7 @@ class Session:
     def _preview(self, done: int) -> None:
         self.task.preview(self.run.folder / PREVIEWS, done)
         self.log.previews(self.run.folder / PREVIEWS, done)
+        self.record.write(done, previewed=done)
 
     def _due(self, done: int, every: int) -> bool:
         return done % every == 0 or done == self.run.steps
