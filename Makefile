@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA ?= ../shared/data
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test browser check lint format fuzz bench speed evaluation manipulation walk tiny fifty docs wheel sbom clean
+.PHONY: demo test slow browser check lint format fuzz bench speed evaluation manipulation walk tiny fifty docs wheel sbom clean
 
 demo: .venv/demo  ## Install, then generate a dog bark and its picture
 	$(BIN)/latentfoley generate "a dog barking" --plot --out out/
@@ -13,6 +13,9 @@ demo: .venv/demo  ## Install, then generate a dog bark and its picture
 # One process per core with one thread each: threads of several processes would wait for each other.
 test: .venv/dev  ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+slow: .venv/dev  ## Run the slow tests: full sizes, kills, several processes, every command of the documents
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 3600 --numprocesses auto --dist loadfile
 
 browser: .venv/dev  ## Run the tests of the page in chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser

@@ -24,6 +24,8 @@ DOCUMENTS = [
     *(page for name in FOLDERS for page in (ROOT / name).rglob("*.md")),
 ]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Their code runs in the quick tests, all other in the slow ones.
+FIRST_READ = ("README.md", "docs/first-sound.md")
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)")
 PROGRAM = ".venv/bin/latentfoley"
 
@@ -31,8 +33,13 @@ PROGRAM = ".venv/bin/latentfoley"
 def blocks(language: str) -> list:
     """Return the code blocks of every document, named after where they stand."""
     return [
-        pytest.param(code, id=f"{document.relative_to(ROOT)}-{k}")
+        pytest.param(
+            code,
+            id=f"{name}-{k}",
+            marks=() if name in FIRST_READ else pytest.mark.slow,
+        )
         for document in DOCUMENTS
+        for name in [document.relative_to(ROOT).as_posix()]
         for k, (kind, code) in enumerate(BLOCK.findall(document.read_text(encoding="utf-8")))
         if kind == language
     ]

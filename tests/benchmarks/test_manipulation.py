@@ -160,6 +160,7 @@ class TestTheRunner:
     def cases(self, tmp_path):
         return read_suite(tmp_path / "suite.toml")
 
+    @pytest.mark.slow
     def test_it_measures_keeps_and_does_not_measure_again(
         self, arguments, tmp_path, monkeypatch, cases
     ):

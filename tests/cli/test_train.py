@@ -291,6 +291,7 @@ class TestDiffusion:
     def test_a_recipe_that_does_not_hold_together(self, refused, diffusion, change, says):
         refused(diffusion, *change, says=says)
 
+    @pytest.mark.slow
     def test_latents_that_broke_since_the_run_began(self, run, refused, diffusion, tmp_path):
         assert diffusion().code == 0
         (broken,) = (tmp_path / "latents").glob("latents-*.safetensors")
@@ -311,6 +312,7 @@ class TestDiffusion:
         refused(diffusion, old, new[0], "".join(new[1:]), says=says)
 
 
+@pytest.mark.slow
 class TestExport:
     def test_from_recordings_to_sounds(self, run, diffusion):
         assert diffusion().code == 0
@@ -341,6 +343,7 @@ class TestExport:
         refused(run, "train", "export", "run", "mine", says="mine exists already")
 
 
+@pytest.mark.slow
 class TestReport:
     def test_a_run_of_the_trainer_has_a_page(self, vae, run, tmp_path):
         assert vae().code == 0

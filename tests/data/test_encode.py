@@ -264,6 +264,7 @@ class TestStale:
 
 
 class TestGoingOn:
+    @pytest.mark.slow
     def test_after_a_kill(self, shards, latents, micro_model_folder, tmp_path):
         out = tmp_path / "out"
         words = ["data", "encode", shards, out, "--model", micro_model_folder]

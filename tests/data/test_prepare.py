@@ -135,6 +135,7 @@ class TestOwnTables:
 
 
 class TestGoingOn:
+    @pytest.mark.slow
     @pytest.mark.parametrize("n_done", [0, 1, 4])
     @pytest.mark.parametrize("workers", [1, 2])
     def test_after_a_kill_at_any_moment(self, folder, unbroken, tmp_path, n_done, workers):

@@ -46,6 +46,7 @@ def check(http, ids, model, folder, **more):
         assert np.array_equal(there, np.rint(clip.waveform * 2**15).astype(np.int16))
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_finishes_after_its_restart(
     micro_model_folder, micro_model, tmp_path
 ):
@@ -61,6 +62,7 @@ def test_a_server_that_is_killed_finishes_after_its_restart(
         assert not set(worker) & set(second.workers())
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_restarted_and_its_job_tried_once_more(
     micro_model_folder, micro_model, tmp_path
 ):
@@ -85,6 +87,7 @@ def test_a_job_that_kills_its_worker_twice_fails(micro_model_folder, tmp_path):
         assert job["state"] == "failed" and "died 2 times" in job["problem"]
 
 
+@pytest.mark.slow
 def test_sigterm_puts_the_job_back_and_exits_at_once(micro_model_folder, tmp_path):
     with serving(micro_model_folder, tmp_path) as server, server.client() as http:
         job_id = http.post("/v1/jobs", json={**ASKED, "steps": 1000, "duration_s": 5.0}).json()[

@@ -13,8 +13,8 @@ from latentfoley.checkpoints.layout import Description, read_description, write_
 from latentfoley.errors import ModelError, RecipeError
 from latentfoley.training.diffusion import DiffusionTask
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
-from latentfoley.training.loop import train
 from latentfoley.training.export import export_adapter, export_model
+from latentfoley.training.loop import train
 from micro import UNET
 from tasks import run_recipe
 

@@ -14,7 +14,7 @@ from latentfoley.training.checkpoint import load_checkpoint, saved
 from micro import AUDIO_TOWER, FRONT_END, UNET, VAE, VOCODER
 
 # A training takes seconds; what else the machine does then is not this file's to say.
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 
 STEPS = 20
 KINDS = ("vae", "vocoder", "diffusion", "clap")

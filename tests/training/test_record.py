@@ -99,7 +99,7 @@ def test_fewer_steps_than_were_made_are_refused(run):
     train(Line(run), run)
     fewer = run.model_copy(update={"steps": 5})
     task = Line(fewer)
-    with pytest.raises(RecipeError, match="has made 12 steps, and run.steps is 5; give at least"):
+    with pytest.raises(RecipeError, match=r"has made 12 steps, and run.steps is 5; give at least"):
         train(task, fewer)
     assert not task.exported
     assert recorded(run)["recipe"]["run"]["steps"] == 12

@@ -54,7 +54,7 @@ class Session:
             self._preview(self.first_step)
 
     def _lacks_preview(self) -> bool:
-        """Return whether the base model is still to be shown, or what a killed run has not shown."""
+        """Return whether the base model, or what a killed run had to show, is still to be shown."""
         if self.first_step == 0:
             return getattr(self.task.recipe, "start", None) is not None
         shown = self.record.values["previewed"] == self.first_step
