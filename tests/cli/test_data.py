@@ -105,7 +105,7 @@ class TestPrepare:
         def stop(*_args, **_settings):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("latentfoley.data.prepare.map_in_processes", stop)
+        monkeypatch.setattr("latentfoley.data.prepare.map_on", stop)
         end = run("data", "prepare", "in", "out")
         assert end.code == 130
         assert end.err == "stopped; what is written is whole, and the same command resumes\n"
