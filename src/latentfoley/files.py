@@ -46,6 +46,14 @@ def aside(target: Path) -> Iterator[Path]:
         _being_written.discard(part)
 
 
+def stored_path(path: Path, record: Path) -> str:
+    """Return a path as a record in the folder `record` has it: absolute, or relative to there.
+
+    So it means the same whatever folder the next command runs in, and when both are moved.
+    """
+    return str(path) if path.is_absolute() else os.path.relpath(path.resolve(), record.resolve())
+
+
 def remove_parts(place: Path | None = None) -> None:
     """Remove what is half-written: by this process, or by its killed workers anywhere in `place`.
 

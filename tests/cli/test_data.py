@@ -93,7 +93,7 @@ class TestPrepare:
         made = json.loads(end.out)
         assert (made["n_clips"], made["n_skipped"]) == (2, 1)
         assert made["settings"] == {
-            "folder": "in",
+            "folder": "../in",
             "layout": "plain",
             "sample_rate": 8000,
             "piece_s": 1.0,

@@ -213,6 +213,18 @@ class TestPlaces:
             prepared()
         assert len(list((tmp_path / "out").iterdir())) == 4
 
+    def test_a_relative_one_is_the_same_from_elsewhere_and_after_a_move(
+        self, tmp_path, monkeypatch
+    ):
+        sound(tmp_path / "set/in/a.wav")
+        monkeypatch.chdir(tmp_path / "set")
+        first = prepare(Path("in"), Path("out"), workers=1)
+        monkeypatch.chdir(tmp_path)
+        assert prepare(Path("set/in"), Path("set/out"), workers=1) == first
+        (tmp_path / "set").rename(tmp_path / "moved")
+        assert prepare(Path("moved/in"), Path("moved/out"), workers=1) == first
+        assert Path(first.settings.folder) == Path("../in")
+
     def test_one_with_other_settings(self, prepared):
         prepared()
         with pytest.raises(InputError, match="sample_rate was 16000, now 8000; piece_s was 60"):

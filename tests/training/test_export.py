@@ -66,6 +66,17 @@ def test_a_new_model_is_the_average_with_its_parts(run, apart, tmp_path, micro_m
     assert model.generate("rain", candidates=2, **REQUEST)  # the audio tower came along
 
 
+def test_a_base_model_at_a_relative_place_is_found_from_elsewhere(
+    run, micro_model_folder, tmp_path, monkeypatch
+):
+    shutil.copytree(micro_model_folder, tmp_path / "base")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run(start="base")
+    monkeypatch.chdir("elsewhere")
+    assert export_model(tmp_path / "run", tmp_path / "out") > 0
+
+
 def test_a_model_trained_on_keeps_what_it_came_with(run, tmp_path, micro_model_folder):
     start = shutil.copytree(micro_model_folder, tmp_path / "start")
     about = Description(phase_iterations=5, licence="CC BY 4.0")

@@ -34,7 +34,7 @@ from latentfoley.data.shards import PreparedClip, read_dataset
 from latentfoley.data.variations import Augmentation, ShardWindows
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
-from latentfoley.files import remove_parts
+from latentfoley.files import remove_parts, stored_path
 from latentfoley.on_ray import map_on
 from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
@@ -94,7 +94,8 @@ def encode(
     load_encoder.cache_clear()  # a folder may hold another model than it did
     encoder = load_encoder(source)
     _require_rate(shards, dataset.settings.sample_rate, encoder)
-    settings = CacheSettings(shards=str(shards), **dict(encoder.identity), **dict(augmentation))
+    place = stored_path(shards, out)
+    settings = CacheSettings(shards=place, **dict(encoder.identity), **dict(augmentation))
     begin(out, MARKER, CacheInfo(settings=settings))
     n_threads = 1 if ray else max(1, torch.get_num_threads() // n_workers)
     tasks = (Task(str(path), str(out), source, settings, batch_size, n_threads) for path in paths)

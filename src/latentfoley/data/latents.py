@@ -37,7 +37,8 @@ _OPEN_FILES = 32
 
 
 class CacheSettings(Identity, Augmentation):
-    """What a cache depends on: the encoder, its windows, and the shards."""
+    """What a cache depends on: the encoder, its windows, and the folder of the shards: absolute, or
+    relative to the cache."""
 
     shards: str
 

@@ -45,6 +45,11 @@ class Task(NamedTuple):
     recordings: tuple[tuple[Found, Metadata], ...]
     settings: Settings
 
+    @property
+    def folder(self) -> Path:
+        """Where the recordings are."""
+        return Path(self.out, self.settings.folder)
+
 
 def pack(task: Task) -> int:
     """Write a shard and its record, unless they are there; return how many recordings it is of.
@@ -83,7 +88,7 @@ def cannot_write(out: Path, error: OSError) -> InputError:
 
 def _hash_inputs(task: Task) -> str:
     recordings = [
-        (found.path, *_state(Path(task.settings.folder, found.path)), metadata.model_dump())
+        (found.path, *_state(task.folder / found.path), metadata.model_dump())
         for found, metadata in task.recordings
     ]
     settings = task.settings.model_dump(exclude={"folder"})
@@ -115,7 +120,7 @@ def _clips_of(
     task: Task, number: int, path: str, metadata: Metadata, skipped: list[SkippedFile]
 ) -> Iterator[Encoded]:
     split = metadata.split
-    for part, piece in enumerate(_pieces(Path(task.settings.folder, path), task.settings)):
+    for part, piece in enumerate(_pieces(task.folder / path, task.settings)):
         digest = blake2b(piece.waveform.tobytes(), digest_size=16).hexdigest()
         split = split or _draw_split(metadata.source_url or digest, task.settings.held_out)
         try:

@@ -23,7 +23,7 @@ from latentfoley.data.shard_files import Record, read_record, record_path
 from latentfoley.data.shards import Dataset, Settings, find_shards, record_line, shard_name
 from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError, RecipeError
-from latentfoley.files import aside, remove_parts
+from latentfoley.files import aside, remove_parts, stored_path
 from latentfoley.on_ray import map_on
 from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
@@ -61,7 +61,8 @@ def prepare(
     """
     n_workers = require_workers(workers)
     n_files = count_recordings(folder)
-    values = {"folder": str(folder), "layout": choose_layout(folder, layout)} | settings
+    values = {"folder": stored_path(folder, out), "layout": choose_layout(folder, layout)}
+    values |= settings
     chosen = Settings.parse(values, where="data prepare")
     with MetadataIndex(folder, chosen.layout, captions) as index:
         begin(out, MARKER, Dataset(settings=chosen))
@@ -104,19 +105,20 @@ def _require_same(path: Path, description: Config) -> None:
     except (ValueError, LookupError, TypeError):
         raise InputError(f"'{path}' is damaged; give a new or an empty folder") from None
     now = description.model_dump(mode="json")["settings"]
-    other = [name for name in now if not _is_same(name, before.get(name), now[name])]
+    out = path.parent
+    other = [name for name in now if not _is_same(out, name, before.get(name), now[name])]
     if other:
         told = "; ".join(f"{name} was {before.get(name)}, now {now[name]}" for name in other)
         raise InputError(
-            f"'{path.parent}' was begun with other settings: {told}. "
+            f"'{out}' was begun with other settings: {told}. "
             f"Give another folder, or the same settings to go on"
         )
 
 
-def _is_same(name: str, before: Any, now: Any) -> bool:
+def _is_same(out: Path, name: str, before: Any, now: Any) -> bool:
     """Return whether a setting is as before; a place may be named in several ways."""
     if name in _PLACES and before is not None:
-        return Path(before).resolve() == Path(now).resolve()
+        return bool((out / before).resolve() == (out / now).resolve())
     return bool(before == now)
 
 

@@ -63,7 +63,7 @@ class Settings(Config):
     """What the clips of a data set depend on.
 
     Attributes:
-        folder: the recordings, as it was given.
+        folder: of the recordings; absolute, or relative to the data set.
         layout: how captions were found in it; see `layouts.py`.
         sample_rate: of the clips, in Hz.
         piece_s: recordings are cut about that often, in seconds: no piece of one is shorter than

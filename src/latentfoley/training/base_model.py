@@ -1,17 +1,47 @@
 """Recipe → the base model of a run of diffusion training, opened but not yet read."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from latentfoley.checkpoints import layout, towers
 from latentfoley.checkpoints.compat import Choice
 from latentfoley.checkpoints.describe import stated_licence
+from latentfoley.checkpoints.json_files import read_json
 from latentfoley.checkpoints.parts import Parts
 from latentfoley.checkpoints.tensors import Stored, hash_weights
 from latentfoley.config import MelConfig, ScheduleConfig, UnetConfig
+from latentfoley.files import stored_path
 from latentfoley.loading import find_folder, open_model, require_fit
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latentfoley.training.first_weights import new_unet
+
+# Names of models, or folders.
+_MODELS = ("start", "vae", "clap", "vocoder")
+
+
+def stored_recipe(recipe: DiffusionRecipe, record: Path) -> dict[str, Any]:
+    """Return a recipe as a record in the folder `record` has it: models by where they lie."""
+    values = recipe.model_dump(mode="json")
+    for name in _MODELS:
+        if values[name] is not None and Path(values[name]).exists():
+            values[name] = stored_path(Path(values[name]), record)
+    return values
+
+
+def read_stored_recipe(path: Path) -> DiffusionRecipe:
+    """Read a recipe that `stored_recipe` has made, from any folder.
+
+    Raises:
+        RecipeError: it is of another version.
+    """
+    values = read_json(path)
+    for name in _MODELS:
+        place = path.parent / str(values.get(name))
+        if values.get(name) is not None and place.exists():
+            values[name] = str(Path(os.path.normpath(place)))
+    return DiffusionRecipe.parse(values, where=str(path))
 
 
 def open_base_model(recipe: DiffusionRecipe) -> Parts:

@@ -33,7 +33,7 @@ from latentfoley.lora import adapt, adapters
 from latentfoley.notation import Latent
 from latentfoley.samplers import make_plan, sample
 from latentfoley.training import parallel
-from latentfoley.training.base_model import open_base_model
+from latentfoley.training.base_model import open_base_model, stored_recipe
 from latentfoley.training.batches import Batch, Batches
 from latentfoley.training.by_timestep import Validation, by_third
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
@@ -198,7 +198,7 @@ class DiffusionTask(Task):
                 targets=lora.targets,
                 trained_from=str(self.recipe.start),
             )
-        write_json(folder / RECIPE, self.recipe.model_dump(mode="json"))
+        write_json(folder / RECIPE, stored_recipe(self.recipe, folder))
 
 
 def _trainable(parts: Parts, recipe: DiffusionRecipe) -> Unet:

@@ -7,14 +7,12 @@ from typing import TypeVar
 
 from latentfoley.checkpoints import layout
 from latentfoley.checkpoints.adapter import read_adapter
-from latentfoley.checkpoints.json_files import read_json
 from latentfoley.checkpoints.parts import Parts, write_folder
 from latentfoley.checkpoints.tensors import Stored, as_half
 from latentfoley.errors import RecipeError, nearest_files
 from latentfoley.files import aside
-from latentfoley.training.base_model import open_base_model
+from latentfoley.training.base_model import open_base_model, read_stored_recipe
 from latentfoley.training.diffusion import RECIPE
-from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latentfoley.training.record import history
 
 C = TypeVar("C")
@@ -33,7 +31,7 @@ def export_model(run: Path, out: Path, *, half: bool = False) -> int:
         ModelError: `out` exists already, or a part of the model is not there any more.
     """
     made = _finished(run)
-    recipe = DiffusionRecipe.parse(read_json(made / RECIPE), where=str(made / RECIPE))
+    recipe = read_stored_recipe(made / RECIPE)
     parts = open_base_model(recipe)
     if recipe.lora is None:
         unet = layout.open_unet(made / "unet")
