@@ -70,6 +70,17 @@ def test_a_signal_ends_it(tmp_path, number, block):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", CODES)
+def test_code_that_is_compiled_from_a_string_is_interrupted(tmp_path, number):
+    block = f"    exec({SLEEPING!r})\n"
+    (tmp_path / "module.py").write_text(HEAD + block, encoding="utf-8")
+    process = start("-m", "module", cwd=tmp_path)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == CODES[number]
+
+
 def test_later_signals_do_not_interrupt_what_the_first_began():
     process = start("-c", HEAD + TIDYING)
     for number in (signal.SIGINT, signal.SIGINT):

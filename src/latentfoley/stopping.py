@@ -45,16 +45,21 @@ def stoppable() -> Iterator[None]:
 
     signals = (signal.SIGINT, signal.SIGTERM)
     handled = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
-    for number in handled:
-        signal.signal(number, stop)
-    _watch((stop, signal.SIG_IGN))
     try:
-        yield
+        try:
+            for number in handled:
+                signal.signal(number, stop)
+            _watch((stop, signal.SIG_IGN))
+            yield
+        finally:
+            _ignore(handled)  # what is left to do is to end; a signal may still come just before
     except KeyboardInterrupt:  # outside a command; inside, typer exits
         pass
     finally:
-        _ignore(handled)  # what is left to do is to end
         if received:
+            # Under `python -m` a process ends by SIGINT where the last code compiled from a string,
+            # as dataclasses do when they are imported, was interrupted.
+            exec("")
             sys.exit(_ENDED_BY_SIGNAL + received[0])
 
 

@@ -22,7 +22,7 @@ def batch(
         ),
     ],
     out: Annotated[
-        str, Option("-o", "--out", help="A folder or a remote place (s3://…), new or to go on in.")
+        str, Option("-o", "--out", help="A folder or a remote place (s3://…), new or to resume.")
     ],
     loose: Annotated[
         bool, Option("--loose", help="One file for each sound instead of tar shards.")

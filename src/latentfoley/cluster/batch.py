@@ -222,7 +222,7 @@ def _absolute(out: str | Path) -> str:
 
 
 def _begin(place: Place, settings: BatchSettings) -> None:
-    """Make a place, or go on in one that was begun with the same settings.
+    """Make a place, or resume one that was begun with the same settings.
 
     Raises:
         InputError: it holds something else, was begun with other settings, or refuses.

@@ -74,7 +74,7 @@ def prepare(
 
 
 def begin(out: Path, marker: str, description: Config) -> None:
-    """Make a folder to write to, or go on in one that was begun with the same settings.
+    """Make a folder to write to, or resume one that was begun with the same settings.
 
     `marker` is the file that tells; it holds what is being made, described by `description`.
 
