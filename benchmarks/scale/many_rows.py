@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from latentfoley.cluster.batch import Batch, batch
+from latentfoley.cluster.batch import Batch, Workers, batch
 
 PER_SHARD = 1000
 
@@ -74,7 +74,12 @@ def run(manifest: Path, out: Path) -> tuple[Batch, float, list[float], list[floa
         at.append(time.monotonic() - began)
 
     done = batch(
-        manifest, out, rows_per_shard=PER_SHARD, workers=2, loader=simulated, progress=progress
+        manifest,
+        out,
+        rows_per_shard=PER_SHARD,
+        workers=Workers(2),
+        loader=simulated,
+        progress=progress,
     )
     seconds = time.monotonic() - began
     return done, seconds, memory.mb[int(at[0]) : int(at[-1])] or memory.mb, at

@@ -39,6 +39,7 @@ def main() -> None:
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
     }
     import latentfoley
+    from latentfoley.cluster.batch import Workers
     from latentfoley.places import Place
 
     bucket = Place.of("s3://sounds")
@@ -48,7 +49,9 @@ def main() -> None:
     bucket.write("noise.wav", noise.getvalue())
     bucket.write("manifest.jsonl", "\n".join(map(json.dumps, ROWS)).encode())
     runs = [
-        latentfoley.batch("s3://sounds/manifest.jsonl", "s3://sounds/out", workers=1, device="cpu")
+        latentfoley.batch(
+            "s3://sounds/manifest.jsonl", "s3://sounds/out", workers=Workers(1), device="cpu"
+        )
         for _ in range(2)
     ]
     out = Place.of("s3://sounds/out")

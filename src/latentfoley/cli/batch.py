@@ -52,6 +52,7 @@ def batch(
 
     Example: latentfoley batch requests.jsonl --out sounds/
     """
+    from latentfoley.cluster.batch import Workers
     from latentfoley.cluster.batch import batch as run
     from latentfoley.places import is_remote
 
@@ -63,9 +64,7 @@ def batch(
             loose=loose,
             rows_per_shard=rows_per_shard,
             address=address,
-            workers=workers,
-            cpus_per_worker=cpus_per_worker,
-            gpus_per_worker=gpus_per_worker,
+            workers=Workers(workers, cpus_per_worker, gpus_per_worker),
             progress=progress,
             model=model,
             revision=revision,

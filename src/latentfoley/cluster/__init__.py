@@ -4,7 +4,6 @@
     row.py        one row → a sound, or why there is none
     chunk.py      some rows → their sounds and results in a place; what is there is not made again
     batch.py      a manifest → chunks → actors of Ray, each with a model
-    engine.py     joins or starts Ray
 
-Only `batch.py` and `engine.py` know about Ray.
+Only `batch.py` knows about Ray, which `on_ray.py` joins or starts.
 """

@@ -25,6 +25,23 @@ from latentfoley.progress import Progress
 MARKER = "batch.json"
 
 
+class Workers(NamedTuple):
+    """Actors of Ray, each of which holds a model.
+
+    Attributes:
+        n: how many; None is as many as the cluster has room for.
+        cpus: cores of each, also the threads that it computes with, > 0.
+        gpus: GPUs of each, a share of one allowed; None is 1 where the cluster has some.
+    """
+
+    n: int | None = None
+    cpus: float = 1
+    gpus: float | None = None
+
+
+AS_MANY_AS_FIT = Workers()
+
+
 class Batch(NamedTuple):
     """What became of a manifest.
 
@@ -48,9 +65,7 @@ def batch(
     loose: bool = False,
     rows_per_shard: int = 100,
     address: str | None = None,
-    workers: int | None = None,
-    cpus_per_worker: float = 1,
-    gpus_per_worker: float | None = None,
+    workers: Workers = AS_MANY_AS_FIT,
     progress: Progress = lambda done, total: None,
     loader: Callable[..., Model] = load,
     **loading: Any,
@@ -67,9 +82,7 @@ def batch(
         loose: write one file for each sound instead of tar shards.
         rows_per_shard: rows that are made, kept and lost together, 1 to 10,000.
         address: of a running Ray cluster, or "auto"; None starts Ray on this machine.
-        workers: actors, each with a model; None is as many as the cluster has room for.
-        cpus_per_worker: cores, also the threads that an actor computes with, > 0.
-        gpus_per_worker: GPUs, a share of one allowed; None is 1 where the cluster has some.
+        workers: how many actors, and what each of them has.
         progress: called with (rows done, rows there).
         loader: returns the model, given `loading`.
         loading: as `load` takes it.
@@ -91,7 +104,7 @@ def batch(
         require_ray()
         _begin(place, settings)
         with connected(address) as ray:
-            room = _room(ray, workers, cpus_per_worker, gpus_per_worker)
+            room = _room(ray, workers)
             where = (device or "cpu") if not room.gpus else device
             worker = (loader, options | {"device": where}, str(folder), place.name, settings)
             chunks = _chunks(read_manifest(path), rows_per_shard)
@@ -148,16 +161,17 @@ class _Room(NamedTuple):
     gpus: float
 
 
-def _room(ray: ModuleType, workers: int | None, cpus: float, gpus: float | None) -> _Room:
+def _room(ray: ModuleType, workers: Workers) -> _Room:
     """Return what is asked for, completed by what the cluster has.
 
     Raises:
         InputError: numbers out of range, or more for one worker than the cluster has.
     """
+    n, cpus, gpus = workers
     has = ray.cluster_resources()
     there_cpus, there_gpus = has.get("CPU", 0), has.get("GPU", 0)
     each = (1.0 if there_gpus else 0.0) if gpus is None else gpus
-    if cpus <= 0 or each < 0 or (workers is not None and workers < 1):
+    if cpus <= 0 or each < 0 or (n is not None and n < 1):
         raise InputError("workers and cores for each must be 1 or more, GPUs 0 or more")
     if cpus > there_cpus or each > there_gpus:
         raise InputError(
@@ -165,7 +179,7 @@ def _room(ray: ModuleType, workers: int | None, cpus: float, gpus: float | None)
             f"{there_gpus:g}"
         )
     most = int(min(there_cpus / cpus, there_gpus / each if each else there_cpus))
-    return _Room(workers or max(1, most), cpus, each)
+    return _Room(n or max(1, most), cpus, each)
 
 
 def _chunks(rows: Iterator[Row], size: int) -> Iterator[tuple[int, list[str]]]:
