@@ -52,3 +52,12 @@ def test_which_are_exchanged(conv, exchanged):
     inside = with_fast_convolutions(nn.Sequential(nn.Sequential(conv)))[0][0]
     assert isinstance(inside, WinogradConv2d) == exchanged
     assert exchanged or inside is conv
+
+
+def test_a_network_of_many_bytes_stays_as_it_is(monkeypatch):
+    network = nn.Sequential(nn.Conv2d(NARROWEST, NARROWEST, 3, padding=1))
+    n_bytes = sum(weight.nbytes for weight in network.parameters())
+    monkeypatch.setattr("latentfoley.winograd.MOST_BYTES", n_bytes - 1)
+    assert isinstance(with_fast_convolutions(network)[0], nn.Conv2d)
+    monkeypatch.setattr("latentfoley.winograd.MOST_BYTES", n_bytes)
+    assert isinstance(with_fast_convolutions(network)[0], WinogradConv2d)

@@ -24,6 +24,7 @@ M = TypeVar("M", bound=nn.Module)
 Tiles = Float[Tensor, "4 4 B H W C"]
 
 NARROWEST = 256  # channels, in and out: below, the transforms cost what the products save
+MOST_BYTES = 1 << 30  # of a network: beyond, its memory nearly doubles where there is most of it
 _AT_ONCE = 256  # tiles, so that they stay in the cache
 
 
@@ -92,8 +93,11 @@ def _out_of_tiles(m: Tiles, y: Float[Tensor, "B H 2 W 2 C"]) -> None:
 def with_fast_convolutions(module: M) -> M:
     """Return the module, its wide convolutions exchanged and its features' channels last.
 
-    Its weights are then of another form: it computes, and is neither trained nor written.
+    Its weights are then of another form: it computes, and is neither trained nor written. One of
+    more than `MOST_BYTES` is returned as it is.
     """
+    if sum(weight.nbytes for weight in module.parameters()) > MOST_BYTES:
+        return module
     wide = [
         (parent, name, child)
         for parent in module.modules()
