@@ -15,6 +15,7 @@ from latentfoley.diffusion import (
     from_velocity,
     guide,
     guided,
+    guided_between,
     predict_z0,
     velocity,
 )
@@ -271,3 +272,30 @@ def test_velocity_is_noise_where_there_is_none_and_the_sound_where_there_is_noth
     z_0, eps = torch.randn(2, 1, 4, 8, 8, generator=torch.manual_seed(0), dtype=torch.float64)
     assert (velocity(z_0, eps, -1.0, SCHEDULE) - eps).abs().max() == 0
     assert (velocity(z_0, eps, 999.0, SCHEDULE) + z_0).abs().max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "expected"), [((0, 1e9), 3.0), ((0, 0.01), 1.0), ((50, 1e9), 1.0)]
+)
+def test_guidance_between_two_levels_is_that_inside_and_none_outside(sigmas, expected):
+    def constant(value):
+        return lambda z_n, n: torch.full_like(z_n, value)
+
+    eps = guided_between(sigmas, Schedule(), constant(3.0), constant(1.0))
+    z_n, n = torch.zeros(2, 1, 1, 1), torch.full((2,), 500.0)
+    assert torch.equal(eps(z_n, n), torch.full_like(z_n, expected))
+
+
+def test_the_levels_are_those_of_noise_to_signal():
+    schedule = Schedule()
+    level = schedule.level(500.0)
+    at = level.sigma / level.alpha
+
+    def eps(*sigmas):
+        inside, outside = (lambda z, n, v=v: z + v for v in (1.0, 0.0))
+        between = guided_between(sigmas, schedule, inside, outside)
+        return float(between(torch.zeros(1), torch.tensor([500.0])))
+
+    assert eps(at * 0.99, at * 1.01) == 1.0
+    assert eps(at * 1.01, at * 2) == 0.0
+    assert eps(at / 2, at * 0.99) == 0.0

@@ -14,7 +14,7 @@ from latentfoley.model import latent_shape
 from latentfoley.pipeline import Model
 from latentfoley.presets import small
 from latentfoley.provenance import identity, read_provenance
-from latentfoley.request import GenerationRequest
+from latentfoley.request import FAST_STEPS, GenerationRequest
 from latentfoley.samplers import SAMPLERS
 from latentfoley.sampling import clip_generator
 from signals import noise, tone
@@ -181,6 +181,40 @@ class TestSamplers:
     def test_eta_adds_noise(self, generate):
         options = {"sampler": "ddim", "steps": 3}
         assert distance(generate("rain", **options, eta=1.0)[0], generate("rain", **options)[0]) > 0
+
+
+class TestFast:
+    def passes(self, model, monkeypatch, **options):
+        """How many clips the denoiser is shown in all."""
+        shown = []
+        forward = type(model.unet).forward
+        monkeypatch.setattr(
+            type(model.unet),
+            "forward",
+            lambda self, z, n, E: shown.append(len(z)) or forward(self, z, n, E),
+        )
+        clip = model.generate("rain", duration_s=0.1, **options)[0]
+        return sum(shown), clip
+
+    def test_it_takes_less_than_a_third_of_the_passes(self, micro_model, monkeypatch):
+        passes, clip = self.passes(micro_model, monkeypatch, fast=True)
+        assert FAST_STEPS < passes < 2 * FAST_STEPS < 50 / 3
+        assert clip.provenance.fast
+        assert clip.provenance.steps == FAST_STEPS
+
+    def test_steps_that_are_given_stay(self, micro_model, monkeypatch):
+        passes, clip = self.passes(micro_model, monkeypatch, fast=True, steps=3)
+        assert 3 <= passes <= 6
+        assert clip.provenance.steps == 3
+
+    def test_its_record_makes_it_again(self, micro_model):
+        clip = micro_model.generate("rain", duration_s=0.1, fast=True)[0]
+        request = GenerationRequest.from_provenance(clip.provenance)
+        same(clip, *micro_model.run(request))
+
+    def test_without_guidance_it_is_the_walk_of_as_many_steps(self, generate):
+        (fast,), (plain,) = (generate("rain", guidance=1, fast=fast) for fast in (True, False))
+        same(fast, plain)
 
 
 class TestCandidates:

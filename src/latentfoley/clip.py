@@ -89,7 +89,7 @@ class Clip:
 
 _RECORDED = {
     *("negative_prompt", "seed", "index"),
-    *("sampler", "steps", "eta", "guidance", "loop"),
+    *("sampler", "steps", "eta", "guidance", "fast", "loop"),
     *FINISHING,
 }
 

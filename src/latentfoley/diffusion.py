@@ -245,6 +245,27 @@ def guided(
     return eps_hat
 
 
+GUIDED_SIGMAS = (0.3, 5.0)
+
+
+def guided_between(
+    sigmas: tuple[float, float], schedule: Schedule, guided: Denoiser, plain: Denoiser
+) -> Denoiser:
+    """Return the guided denoiser at noise levels σ/α between two, the plain one at all others.
+
+    Guidance narrows what comes out where there is much noise, and does little where there is hardly
+    any (Kynkäänniemi et al. 2024, arXiv 2404.07724, eq. 4); without it a step is one call, not two.
+    """
+    low, high = sigmas
+
+    def eps_hat(z_n: Latent, n: Real[Tensor, "B"]) -> Latent:
+        level = schedule.level(float(n[0]))  # all clips of a batch are at the same
+        inside = low < level.sigma / level.alpha <= high
+        return (guided if inside else plain)(z_n, n)
+
+    return eps_hat
+
+
 def _alpha_sigma(
     n: Tensor | float, schedule: Schedule, like: Tensor
 ) -> tuple[Tensor, Tensor] | tuple[float, float]:

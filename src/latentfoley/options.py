@@ -19,6 +19,7 @@ class SamplingOptions(TypedDict, total=False):
     sampler: str
     spacing: str | None
     eta: float
+    fast: bool
     seed: int
     n: int
     candidates: int

@@ -18,7 +18,7 @@ from torch import Tensor
 from latentfoley.audio import require_finite
 from latentfoley.circle import LoopedGeneration
 from latentfoley.clip import Clip, record_of
-from latentfoley.diffusion import guided
+from latentfoley.diffusion import GUIDED_SIGMAS, guided, guided_between
 from latentfoley.editing import prepare
 from latentfoley.editing.request import EditRequest
 from latentfoley.finishing import finish
@@ -179,7 +179,11 @@ class Model(ModelParts):
         plan = make_plan(
             request.sampler, self.schedule, request.steps, spacing=request.spacing, eta=request.eta
         )
-        denoiser = jointly(guided(self.denoiser, E, E_uncond, request.guidance), self.window)
+        denoiser = guided(self.denoiser, E, E_uncond, request.guidance)
+        if request.fast:
+            plain = guided(self.denoiser, E, E_uncond, 1)
+            denoiser = guided_between(GUIDED_SIGMAS, self.schedule, denoiser, plain)
+        denoiser = jointly(denoiser, self.window)
         run = mode.enter(SamplingRun(denoiser, noise(), plan, noise, callback))
         z_0 = run.start  # (B, C, T/r, F/r)
         if run.plan is not None:

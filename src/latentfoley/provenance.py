@@ -202,6 +202,7 @@ class Provenance(Finishing):
         steps: denoising steps, ≥ 1.
         eta: share of fresh noise per step, ≥ 0; 0 is deterministic.
         guidance: classifier-free guidance scale, ≥ 0; 1 is none.
+        fast: whether guidance was left out where it matters little.
         duration_s: length before anything was trimmed, in seconds, > 0.
         loop: whether it was generated to repeat without a seam.
         model, revision, tokenizer, prediction, compat, dtype: as they were given to `load`.
@@ -235,6 +236,7 @@ class Provenance(Finishing):
     steps: int = Field(ge=1)
     eta: float = Field(ge=0)
     guidance: float = Field(ge=0)
+    fast: bool = False
     duration_s: float = Field(gt=0)
     loop: bool = False
     model: _Name

@@ -36,9 +36,10 @@ class WinogradConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        g = torch.tensor([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]).double() / 2
-        kernels = torch.einsum("ij,ocjk,lk->ilco", g, conv.weight.detach().double(), g)
-        self.register_buffer("kernels", kernels.flatten(0, 1).float().contiguous())
+        g = conv.weight.detach().permute(2, 3, 1, 0).contiguous()  # (3, 3, C, O)
+        rows = _of_kernels(*g)  # G g, (4, 3, C, O)
+        kernels = torch.stack([_of_kernels(*row) for row in rows])  # (4, 4, C, O)
+        self.register_buffer("kernels", kernels.flatten(0, 1))
         self.register_buffer("bias", None if conv.bias is None else conv.bias.detach().clone())
 
     def forward(self, x: Features) -> Features:
@@ -56,6 +57,12 @@ class WinogradConv2d(nn.Module):
         if self.bias is not None:
             y += self.bias
         return y.view(batch, 2 * h, 2 * w, C)[:, :T, :n_bands].permute(0, 3, 1, 2)
+
+
+def _of_kernels(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """Return the four rows of G times three vectors."""
+    ends = (a + c) / 2
+    return torch.stack([a, ends + b / 2, ends - b / 2, c])
 
 
 def _into_tiles(x: Float[Tensor, "B T F C"]) -> Tiles:

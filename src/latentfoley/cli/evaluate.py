@@ -20,8 +20,8 @@ Option = typer.Option
 # How a model generates; of no meaning where sounds are given.
 _FOR_MODELS = (
     "captions", "out", "negative_prompt", "duration", "steps", "guidance", "sampler", "spacing",
-    "eta", "seed", "candidates", "revision", "tokenizer", "prediction", "lora", "device", "dtype",
-    "compat",
+    "eta", "fast", "seed", "candidates", "revision", "tokenizer", "prediction", "lora", "device",
+    "dtype", "compat",
 )  # fmt: skip
 
 
@@ -73,11 +73,12 @@ def evaluate(
     ),
     negative_prompt: options.NegativePrompt = "",
     duration: options.Duration = 5.0,
-    steps: options.Steps = 25,
+    steps: options.Steps = None,
     guidance: options.Guidance = 4.5,
     sampler: options.SamplerName = "dpm++",
     spacing: options.SpacingName = None,
     eta: options.Eta = 0.0,
+    fast: options.Fast = False,
     seed: options.Seed = 0,
     candidates: options.Candidates = 1,
     revision: options.Revision = None,
@@ -124,9 +125,9 @@ def evaluate(
             "device": device, "dtype": dtype, "compat": compat,
         }  # fmt: skip
         sampling = {
-            "negative_prompt": negative_prompt, "duration_s": duration, "steps": steps,
-            "guidance": guidance, "sampler": sampler, "spacing": spacing, "eta": eta,
-            "seed": seed, "candidates": candidates,
+            "negative_prompt": negative_prompt, "duration_s": duration, "guidance": guidance,
+            "sampler": sampler, "spacing": spacing, "eta": eta, "fast": fast,
+            "seed": seed, "candidates": candidates, **options.given(steps=steps),
         }  # fmt: skip
         wanted = wanted_prompts(captions, reference_clips)
         generated_clips = _generate(str(generated), loading, wanted, out, limit, sampling)

@@ -48,7 +48,7 @@ def describe(provenance: "Provenance") -> dict[str, str]:
     clip = f"seed {provenance.seed}, index {provenance.index}, candidate {provenance.candidate}"
     sampling = (
         f"{provenance.sampler}, {provenance.steps} steps, {provenance.spacing} spacing, "
-        f"eta {provenance.eta:g}"
+        f"eta {provenance.eta:g}{', fast' if provenance.fast else ''}"
     )
     where = f" on {provenance.device}" if provenance.device else ""
     rows = {
@@ -140,7 +140,8 @@ def _shared_options(provenance: "Provenance") -> list[tuple[str, str]]:
         "--dtype": provenance.dtype,
         "--compat": provenance.compat,
     }
-    return [(option, str(value)) for option, value in options.items() if str(value)]
+    flags = [("--fast", "")] if provenance.fast else []
+    return [(option, str(value)) for option, value in options.items() if str(value)] + flags
 
 
 def finishing_options(finishing: "Finishing") -> list[tuple[str, str]]:

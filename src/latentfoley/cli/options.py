@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Option
 
@@ -17,13 +17,24 @@ def one_of(*words: str) -> Callable[[str], list[str]]:
     return lambda incomplete: [word for word in words if word.startswith(incomplete)]
 
 
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given: a request has defaults of its own for the others."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 Out = Annotated[
     Path, Option("-o", "--out", help="Folder, where no other sound is overwritten, or file's name.")
 ]
 AudioPrompt = Annotated[Path | None, Option(help="A recording in place of a text: sound like it.")]
 NegativePrompt = Annotated[str, Option(help="What to steer away from.")]
 Duration = Annotated[float, Option(help="Seconds per clip, 0.1 to 3600.")]
-Steps = Annotated[int, Option(help="Denoising steps, 1 to 1000.")]
+Steps = Annotated[
+    int | None, Option(help="Denoising steps, 1 to 1000.", show_default="25; 8 with --fast")
+]
+Fast = Annotated[
+    bool,
+    Option("--fast", help="Fewer steps, and guidance only where it matters; see docs/speed.md."),
+]
 Guidance = Annotated[float, Option(help="How strictly to follow the prompt; 1 is plain.")]
 SamplerName = Annotated[
     str,

@@ -61,6 +61,7 @@ class JobBody(BaseModel):
     sampler: str | None = None
     spacing: str | None = None
     eta: float | None = None
+    fast: bool | None = None
     seed: int | None = None
     n: int | None = None
     candidates: int | None = None
