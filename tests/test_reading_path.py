@@ -13,7 +13,7 @@ PACKAGE = Path(latentfoley.__file__).parent
 # What a request is, how a clip is finished and recorded, checks: beside the way to a waveform.
 BESIDE = {
     *("audio.py", "clip.py", "config.py", "devices.py", "encoding.py", "errors.py"),
-    *("files.py", "finishing.py"),
+    *("files.py", "finishing.py", "pages.py"),
     *("notation.py", "provenance.py", "request.py", "version.py"),
 }
 

@@ -26,6 +26,7 @@ from latentfoley.levels import FAINT_LUFS, loudness
 from latentfoley.model import ModelParts, latent_shape
 from latentfoley.notation import Embedding, Latent
 from latentfoley.options import EditOptions, GenerationOptions
+from latentfoley.pages import give_back
 from latentfoley.progress import Progress
 from latentfoley.request import GenerationRequest, Prompt, SamplingRequest, parse_blend
 from latentfoley.samplers import make_plan, sample
@@ -123,6 +124,7 @@ class Model(ModelParts):
         E = self.embed_prompts(request)  # (prompts, D)
         far = [self.far([text for text, _ in parse_blend(p)]) for p in request.prompts] or [None]
         E_uncond = self.text.embed([request.led_away_from])
+        give_back(self.text.model.parameters())
         jobs = [
             (k // request.n, clip, request.candidate + c)
             for k, clip in enumerate(alone)

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentfoley.blocks import Features
+from latentfoley.pages import give_back
 
 M = TypeVar("M", bound=nn.Module)
 Tiles = Float[Tensor, "4 4 B H W C"]
@@ -113,6 +114,7 @@ def with_fast_convolutions(module: M) -> M:
     ]
     for parent, name, conv in wide:
         setattr(parent, name, WinogradConv2d(conv))
+        give_back(conv.parameters())
     for parameter in module.parameters() if wide else ():
         # Copies: one tensor left in the mapped file would keep all of it in memory.
         kept = torch.channels_last if parameter.dim() == 4 else torch.contiguous_format

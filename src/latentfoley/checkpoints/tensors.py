@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from latentfoley.errors import ModelError
+from latentfoley.pages import give_back
 
 StateDict = Mapping[str, Tensor]
 M = TypeVar("M", bound=nn.Module)
@@ -161,10 +162,19 @@ def fill(module: M, weights: StateDict, where: Path, dtype: torch.dtype = torch.
     ignored = {k for k in weights if k not in expected and k.endswith("_ids")}
     weights = {key: tensor for key, tensor in weights.items() if key not in ignored}
     require_keys(module, weights, where)
-    cast = {k: t.to(dtype) if t.is_floating_point() else t for k, t in weights.items()}
+    cast = {key: _cast(tensor, dtype) for key, tensor in weights.items()}
     _require_finite(cast, weights, where)
+    give_back(weights.values())
     module.load_state_dict(cast, assign=True)
     return module.eval()
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a tensor in a precision; where that is a copy, what it is one of leaves memory."""
+    cast = tensor.to(dtype) if tensor.is_floating_point() else tensor
+    if cast is not tensor:
+        give_back([tensor])
+    return cast
 
 
 def _require_finite(cast: StateDict, weights: StateDict, where: Path) -> None:
