@@ -39,6 +39,16 @@ def test_a_link_that_leads_nowhere_is_said(tmp_path):
     assert list(find_recordings(tmp_path)) == [Found("a.wav", "it is a link that leads nowhere")]
 
 
+def test_a_link_to_itself_hides_nothing_else(tmp_path):
+    (tmp_path / "a.wav").symlink_to("a.wav")
+    (tmp_path / "b.wav").touch()
+    (tmp_path / "LICENSE").symlink_to("LICENSE")
+    assert list(find_recordings(tmp_path)) == [
+        Found("a.wav", "it is a link that leads nowhere"),
+        Found("b.wav"),
+    ]
+
+
 def test_a_name_that_is_not_utf_8_is_said(tmp_path):
     (tmp_path / os.fsdecode(b"\xff.wav")).touch()
     assert list(find_recordings(tmp_path)) == [

@@ -78,12 +78,12 @@ def _walk(folder: Path, prefix: str) -> Iterator[Found]:
         with os.scandir(folder / prefix) as entries:
             visible = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
             subfolders = sorted(e.name for e in visible if e.is_dir(follow_symlinks=False))
-            files = {e.name: _leads_nowhere(e) for e in visible if is_sound(e.name)}
-            names = sorted(files.keys() - {e.name for e in visible if e.is_dir()})
+            sounds = (e for e in visible if is_sound(e.name) and not _is_folder(e))
+            files = {e.name: _leads_nowhere(e) for e in sounds}
     except OSError as error:
         yield Found(prefix.rstrip("/"), f"the folder cannot be listed: {error.strerror}")
         return
-    for name in names:
+    for name in sorted(files):
         yield _spelt(prefix + name, files[name])
     for name in subfolders:
         found = _spelt(prefix + name)
@@ -91,6 +91,10 @@ def _walk(folder: Path, prefix: str) -> Iterator[Found]:
             yield found
         else:
             yield from _walk(folder, f"{found.path}/")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return os.path.isdir(entry.path)  # noqa: PTH112 (DirEntry.is_dir raises for a link to itself)
 
 
 def _leads_nowhere(entry: os.DirEntry[str]) -> str:
