@@ -1,5 +1,6 @@
 """Work on Ray is the work of one process, shard for shard."""
 
+import signal
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ from latentfoley.data.prepare import prepare
 from latentfoley.data.scan import scan
 from latentfoley.data.variations import Augmentation
 from latentfoley.errors import InputError, MissingExtraError
-from latentfoley.on_ray import connected, map_on
+from latentfoley.on_ray import _own_signals, connected, map_on
 
 
 def hashes(folder: Path, pattern: str) -> dict[str, str]:
@@ -58,3 +59,17 @@ def test_scans_shards_and_latents_are_those_of_one_process(
         encode(place / "shards", place / "latents", source, augmentation, ray=on_ray)
     for pattern in ("shards/*.tar", "shards/manifest.jsonl", "latents/*.safetensors"):
         assert hashes(tmp_path / "True", pattern) == hashes(tmp_path / "False", pattern)
+
+
+def test_ray_keeps_no_signals():
+    def mine(number, frame):
+        raise AssertionError
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.signal(number, mine)
+        try:
+            with _own_signals():
+                signal.signal(number, signal.SIG_DFL)  # as Ray does when it starts
+            assert signal.getsignal(number) is mine
+        finally:
+            signal.signal(number, before)

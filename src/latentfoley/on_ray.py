@@ -7,7 +7,9 @@ when first used.
 import logging
 import os
 import secrets
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -65,7 +67,7 @@ def connected(address: str | None = None) -> Iterator[ModuleType]:
         "include_dashboard": False,
     }
     try:
-        with _without_stderr():
+        with _without_stderr(), _own_signals():
             ray.init(address=address or "local", **quiet, **({} if address else own))
     except (ConnectionError, ValueError, RuntimeError) as error:
         said = str(error).splitlines()[0]
@@ -83,6 +85,19 @@ def _set_environment(*, own_token: bool) -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of the driver, on the terminal
     if own_token:  # its ports are open to the network
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the handlers of signals that Ray replaces by its own, which end the process at once."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                if handler is not None:  # None: not installed by Python
+                    signal.signal(number, handler)
 
 
 @contextmanager
