@@ -199,6 +199,12 @@ class TestRowsAndRecordings:
     def test_a_path_that_leads_there(self, matched, table, named):
         assert matched(named, table=table) == (True, [])
 
+    def test_two_columns_of_one_name(self, tmp_path):
+        write(tmp_path / "data/meta.csv", "path,caption,Caption,caption\na.wav,rain,,\n")
+        with MetadataIndex(tmp_path / "data") as index:
+            said = ("meta.csv:1", "two columns are called 'caption'; rename one")
+            assert index.skipped == [said]
+
     def test_an_absolute_path(self, matched, tmp_path, monkeypatch):
         assert matched(tmp_path / "data/audio/a.wav") == (True, [])
         (tmp_path / "link").symlink_to(tmp_path / "data")

@@ -61,6 +61,10 @@ def test_clotho_numbers_its_captions(tmp_path):
         ("prompt\nrain\n\n \n", "p.csv:4: no text under 'prompt', 'caption' or 'text'"),
         ("captoin\nrain\n", "p.csv:2: no text under 'prompt', 'caption' or 'text'"),
         ("prompt\n", "p.csv holds no prompts"),
+        ("prompt,Prompt \nrain,sea\n", "p.csv:1: two columns are called 'prompt'; rename one"),
+        ("prompt\nrain\n\0\n", "p.csv:3: holds a NUL"),
+        ("prompt\nrain\n".encode("utf-16-le"), "p.csv:1: holds a NUL.* UTF-16 without its mark"),
+        ("prompt\nrain\n".encode("utf-16")[:-1], "p.csv:2: not text in UTF-16"),
     ],
 )
 def test_the_line_is_named(tmp_path, text, says):
@@ -86,3 +90,20 @@ def test_text_that_was_read_in_another_encoding_is_refused(tmp_path, text):
 def test_good_text_is_taken(tmp_path, text):
     (row,) = read(tmp_path, "p.txt", text)
     assert row.text == text
+
+
+def test_lines_of_bytes_are_no_prompts(tmp_path):
+    (tmp_path / "p.txt").write_bytes("rain\nsea\n".encode("utf-16-le"))
+    with pytest.raises(InputError, match=r"p\.txt:1: holds a NUL"):
+        read_prompts(tmp_path / "p.txt")
+
+
+def test_two_values_of_one_name(tmp_path):
+    (tmp_path / "p.jsonl").write_text('{"prompt": "rain", "prompt": "sea"}')
+    with pytest.raises(InputError, match=r"p\.jsonl:1: not JSON \(two values are called 'prompt'"):
+        read_prompts(tmp_path / "p.jsonl")
+
+
+def test_columns_without_a_name_are_no_two(tmp_path):
+    (tmp_path / "p.csv").write_text("prompt,,\nrain,,\n")
+    assert [row.text for row in read_prompts(tmp_path / "p.csv")] == ["rain"]

@@ -13,7 +13,7 @@ from typing import NamedTuple, NoReturn
 
 from latentfoley.data.metadata import cell_of, labels_of, numbered_captions, path_of
 from latentfoley.data.tables import SUFFIXES as TABLES
-from latentfoley.data.tables import Row, encoding_by_mark, parse_rows
+from latentfoley.data.tables import Row, encoding_by_mark, lines_of_text, parse_rows
 from latentfoley.errors import InputError, nearest_files
 
 SUFFIXES = (".txt", *TABLES)
@@ -85,7 +85,8 @@ def _read_text(path: Path) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = 1 + data[: error.start].decode(encoding, "replace").count("\n")
-        raise InputError(f"{path}:{line}: not text in UTF-8; save the file as UTF-8") from None
+        named = "UTF-16" if encoding == "utf-16" else "UTF-8"
+        raise InputError(f"{path}:{line}: not text in {named}; save the file as UTF-8") from None
     for number, shown in enumerate(text.split("\n"), start=1):
         if damaged := _MOJIBAKE.search(shown):
             raise InputError(
@@ -101,7 +102,8 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, Row]]:
 
     lines = io.StringIO(text, newline="")  # a caption may hold the other separators of Unicode
     if path.suffix.lower() == ".txt":
-        return ((number, {"prompt": line}) for number, line in enumerate(lines, 1) if line.strip())
+        texts = enumerate(lines_of_text(lines, path.name, refuse), 1)
+        return ((number, {"prompt": line}) for number, line in texts if line.strip())
     return parse_rows(lines, path.name, refuse)
 
 

@@ -34,7 +34,19 @@ def read_rows(path: Path, report: Report) -> Iterator[Row]:
 def parse_rows(lines: Iterable[str], name: str, report: Report) -> Iterator[tuple[int, Row]]:
     """Yield (number of the first line, row) of a table whose name ends in one of `SUFFIXES`."""
     parse = _jsonl if name.lower().endswith(".jsonl") else _csv
-    return parse(iter(lines), name, report)
+    return parse(lines_of_text(lines, name, report), name, report)
+
+
+def lines_of_text(lines: Iterable[str], name: str, report: Report) -> Iterator[str]:
+    """Yield lines up to the first that no text has, which is reported."""
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            report(
+                f"{name}:{number}",
+                "holds a NUL: it is no text, or UTF-16 without its mark; save the file as UTF-8",
+            )
+            return
+        yield line
 
 
 def read_object(path: Path, report: Report) -> Row:
@@ -63,6 +75,8 @@ def _csv(lines: Iterator[str], name: str, report: Report) -> Iterator[tuple[int,
     for number, cells in _records(kept, name, report):
         if not columns:
             columns = [cell.strip().removeprefix("# ") for cell in cells]
+            if twice := _first_twice(column.casefold() for column in columns if column):
+                report(f"{name}:{number}", f"two columns are called '{twice}'; rename one")
             continue
         if len(cells) > len(columns):  # a comma without quotes has cut a text in two
             surplus = cells[len(columns)]
@@ -70,7 +84,18 @@ def _csv(lines: Iterator[str], name: str, report: Report) -> Iterator[tuple[int,
                 f"{name}:{number}",
                 f"more fields than columns, from {surplus!r} on; put commas in quotes",
             )
-        yield number, dict.fromkeys(columns) | dict(zip(columns, cells, strict=False))
+        pairs = list(zip(columns, cells, strict=False))
+        yield number, dict.fromkeys(columns) | dict(reversed(pairs))  # of two the first counts
+
+
+def _first_twice(names: Iterable[str]) -> str | None:
+    """Return the first name that was there before."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _records(lines: Iterator[str], name: str, report: Report) -> Iterator[tuple[int, list[str]]]:
@@ -106,7 +131,7 @@ def _jsonl(lines: Iterator[str], name: str, report: Report) -> Iterator[tuple[in
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             report(f"{name}:{number}", f"not JSON ({getattr(error, 'msg', error)})")
             continue
@@ -114,6 +139,12 @@ def _jsonl(lines: Iterator[str], name: str, report: Report) -> Iterator[tuple[in
             yield number, value
         else:
             report(f"{name}:{number}", f"expected a JSON object, got {type(value).__name__}")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    if twice := _first_twice(name for name, _ in pairs):
+        raise ValueError(f"two values are called '{twice}'")
+    return dict(pairs)
 
 
 def _encoding(path: Path) -> str:
