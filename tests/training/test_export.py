@@ -159,13 +159,20 @@ def test_an_adapter_is_small(run, tmp_path, micro_model_folder):
     assert size < 0.5 * sum(tensor.numel() * 4 for tensor in whole.values())
 
 
-def test_what_was_changed_on_the_way_goes_with_the_model(latents, micro_model_folder, tmp_path):
+@pytest.mark.parametrize(
+    ("export", "changes"), [(export_model, {}), (export_adapter, {"lora": {"rank": 1}})]
+)
+def test_what_was_changed_on_the_way_goes_with_what_is_exported(
+    latents, micro_model_folder, tmp_path, export, changes
+):
     folder = tmp_path / "run"
     for steps, batch_size in ((1, 2), (2, 1)):
-        values = {"data": {"latents": latents}, "start": str(micro_model_folder)}
+        values = {"data": {"latents": latents}, "start": str(micro_model_folder), **changes}
         values["run"] = run_recipe(folder, steps=steps, batch_size=batch_size)
         recipe = DiffusionRecipe.parse(values, where="test")
         train(DiffusionTask(recipe, torch.device("cpu")), recipe.run)
-    export_model(folder, tmp_path / "out")
+    export(folder, tmp_path / "out")
     told = ("steps 0 to 1", "steps 1 to 2, run.steps 1 → 2, run.batch_size 2 → 1")
-    assert read_description(tmp_path / "out").training == told
+    about = read_description(tmp_path / "out")
+    assert about.training == told
+    assert about.trained_from.startswith(str(micro_model_folder))

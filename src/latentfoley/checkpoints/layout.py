@@ -200,6 +200,9 @@ def read_front_end(folder: Path) -> ClapFrontEnd:
     )
 
 
+DESCRIPTION = "latentfoley.json"
+
+
 class Description(Config):
     """What `latentfoley.json` holds: all that no other file of the layout has a place for.
 
@@ -221,12 +224,12 @@ class Description(Config):
 
 def write_description(folder: Path, description: Description) -> None:
     """Write `latentfoley.json`."""
-    write_json(folder / "latentfoley.json", description.model_dump())
+    write_json(folder / DESCRIPTION, description.model_dump())
 
 
 def read_description(folder: Path) -> Description:
     """Read `latentfoley.json`; a published folder has none and takes the defaults."""
-    path = folder / "latentfoley.json"
+    path = folder / DESCRIPTION
     return parse(Description, read_json(path), path) if path.exists() else Description()
 
 

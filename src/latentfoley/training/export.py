@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from latentfoley.checkpoints import layout
 from latentfoley.checkpoints.adapter import read_adapter
+from latentfoley.checkpoints.json_files import write_json
 from latentfoley.checkpoints.parts import Parts, write_folder
 from latentfoley.checkpoints.tensors import Stored, as_half
 from latentfoley.errors import RecipeError, nearest_files
@@ -45,16 +46,21 @@ def export_model(run: Path, out: Path, *, half: bool = False) -> int:
 def export_adapter(run: Path, out: Path) -> int:
     """Copy the adapter of a run in peft's form; return the bytes.
 
+    What it was trained from and the history of the run lie beside it, in `latentfoley.json`.
+
     Raises:
         RecipeError: the run has not finished, trained no adapter, or `out` exists already.
     """
-    adapter = _finished(run) / "adapter"
+    made = _finished(run)
+    adapter = made / "adapter"
     if not adapter.is_dir():
         raise RecipeError(f"{run} trained all weights and holds no adapter: export it without")
     if out.exists():
         raise RecipeError(f"{out} exists already; give the name of a new folder")
     with aside(out) as part:
         shutil.copytree(adapter, part)
+        about = {"trained_from": str(read_stored_recipe(made / RECIPE).start)}
+        write_json(part / layout.DESCRIPTION, {**about, "training": history(run)})
     return sum(file.stat().st_size for file in out.iterdir())
 
 
