@@ -1,6 +1,7 @@
 """The record in every generated file: it survives each format and makes the same command again."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -16,6 +17,7 @@ from latentfoley.provenance import (
     EditRecord,
     ModelIdentity,
     Provenance,
+    RecordingRef,
     identity,
     read_provenance,
 )
@@ -149,6 +151,12 @@ class TestEdits:
         assert self.edited().title == "inpaint my dog.wav"
         assert record().title == "a dog barking"
         assert record(prompt="", audio_prompt=GUIDE).title == "like my dog.wav"
+
+
+def test_a_name_that_is_not_utf_8_is_written_out(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    path.write_bytes(b"any")
+    assert RecordingRef.of(path).file == "caf\\xe9.wav"
 
 
 class TestReadingOtherFiles:

@@ -93,7 +93,7 @@ class RecordingRef(BaseModel):
             content = _hash_file(path, stat.st_mtime_ns, stat.st_size)
         except OSError as error:
             raise AudioFileError(f"'{path}' cannot be read: {error.strerror or error}") from None
-        return cls(file=path.name, sha256=content)
+        return cls(file=os.fsencode(path.name).decode(errors="backslashreplace"), sha256=content)
 
 
 @lru_cache(maxsize=64)  # of many clips from one recording
