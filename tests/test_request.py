@@ -67,13 +67,15 @@ class TestPrompts:
             ({"rain": 0, "sea": 0.0}, "not all of them 0"),
             ({"a cat @ home": 1, "rain": 1}, "a blend needs texts without '@'"),
             ({"": 1, "rain": 1}, "one has no text"),
+            ("\u200b\x07", "a prompt must say something; it is empty"),
+            ("a\0", "holds a NUL, which is no character of a text"),
         ],
     )
     def test_what_is_no_prompt(self, prompt, message):
         with pytest.raises(InputError, match=message):
             build(prompt)
 
-    @pytest.mark.parametrize("prompt", ["x" * 2000, "雨" * 2000, "--help", "50 % @ home", "\x00"])
+    @pytest.mark.parametrize("prompt", ["x" * 2000, "雨" * 2000, "--help", "50 % @ home", "\x07a"])
     def test_any_text_is_one(self, prompt):
         assert build(prompt).prompts == (prompt,)
 

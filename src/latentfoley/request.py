@@ -6,6 +6,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
+from unicodedata import category
 
 from pydantic import (
     ConfigDict,
@@ -33,6 +34,7 @@ MAX_CANDIDATES = 64
 # One part of a blend: a text, an at sign, a weight ("rain @0.7"), then a plus sign or the end.
 _WEIGHT = re.compile(r"@\s*(?P<weight>[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?)\s*(\+|$)", re.I)
 _PART = re.compile(rf"(?P<text>[^@]*){_WEIGHT.pattern}", re.I)
+_INVISIBLE = ("Cc", "Cf")  # of Unicode: control characters, marks of direction and joining
 _BLEND = "the parts of a blend are texts with weights of at least 0, like 'rain @0.7 + a dog @0.3'"
 
 Prompt = str | Mapping[str, float]
@@ -114,7 +116,7 @@ class SamplingRequest(Finishing):
             raise ValueError(f"at most {MAX_PROMPTS} prompts at once")
         for prompt in prompts:
             _check_text(prompt)
-            if not prompt.strip():
+            if all(c.isspace() or category(c) in _INVISIBLE for c in prompt):
                 raise ValueError("a prompt must say something; it is empty")
             parse_blend(prompt)
         return prompts
@@ -344,3 +346,5 @@ def _check_text(text: str) -> None:
         raise ValueError(f"at most {MAX_PROMPT_CHARACTERS} characters")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("holds a lone surrogate, which is no character")
+    if "\0" in text:
+        raise ValueError("holds a NUL, which is no character of a text")
