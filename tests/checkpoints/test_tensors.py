@@ -1,12 +1,13 @@
 """Weights are mapped, not copied: what a network computes with lies in the file."""
 
+import errno
 from hashlib import sha256
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from latentfoley.checkpoints.tensors import Stored, as_half, hash_file, read_tensors
+from latentfoley.checkpoints.tensors import Stored, as_half, hash_file, read_tensors, write_tensors
 from latentfoley.errors import ModelError
 from latentfoley.unet import Unet
 from latentfoley.vocoder import Vocoder
@@ -81,3 +82,16 @@ def test_weights_too_large_for_a_precision_are_named(weights, tmp_path):
     Stored(UNET, large, tmp_path).fill(Unet)
     with pytest.raises(ModelError, match=r"'conv_in\.bias' has weights too large for float16"):
         Stored(UNET, large, tmp_path).fill(Unet, torch.float16)
+
+
+def test_a_disk_that_refuses_is_told_as_one(weights, tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as failure:
+            write_tensors(tmp_path / "a.safetensors", weights)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert failure.value.errno == errno.EFBIG
+    assert failure.value.filename == str(tmp_path / "a.safetensors")

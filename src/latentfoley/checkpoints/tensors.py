@@ -6,6 +6,7 @@ it. It does not know what the tensors are for: `layout.py` and `original.py` do.
 """
 
 import json
+import os
 import pickle
 import re
 import zipfile
@@ -139,9 +140,19 @@ def require_tensors(content: Any, where: Path) -> dict[str, Tensor]:
 
 
 def write_tensors(path: Path, weights: StateDict) -> None:
-    """Write a .safetensors file."""
+    """Write a .safetensors file.
+
+    Raises:
+        OSError: the disk refuses.
+    """
     tensors = {key: tensor.detach().contiguous().cpu() for key, tensor in weights.items()}
-    save_file(tensors, path, metadata={"format": "pt"})
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))  # the library has it in words alone
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 def fill(module: M, weights: StateDict, where: Path, dtype: torch.dtype = torch.float32) -> M:
