@@ -1,5 +1,6 @@
 """Whole or absent, and one writer at a time."""
 
+import os
 import subprocess
 import sys
 import time
@@ -29,6 +30,18 @@ class TestAside:
             raise error
         assert [path.name for path in tmp_path.iterdir()] == ["a"]
         assert (tmp_path / "a").read_text() == "before"
+
+    def test_what_fails_is_told_by_the_name_that_was_asked_for(self, tmp_path):
+        with pytest.raises(OSError, match="No such file") as failure, aside(tmp_path / "a") as part:
+            (part / "deep" / "b").mkdir()
+        assert failure.value.filename == str(tmp_path / "a" / "deep" / "b")
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+    def test_a_pipe_is_not_replaced(self, tmp_path):
+        os.mkfifo(tmp_path / "a")
+        with pytest.raises(InputError, match="is a device or a pipe"), aside(tmp_path / "a"):
+            pytest.fail("nothing is written")
+        assert (tmp_path / "a").is_fifo()
 
     def test_nobody_elses_name_is_taken(self, tmp_path):
         for name in ("a.tmp", "a.part", ".a.part"):

@@ -12,6 +12,7 @@
 A message says what happened, what was given, what is allowed and, for names, the nearest match.
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,8 @@ from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+_LONGEST_NAME = 500  # a table may hold anything where a name should be
 
 
 class LatentFoleyError(Exception):
@@ -76,8 +79,9 @@ def show_warnings_plainly() -> None:
 
 
 def quoted(name: object) -> str:
-    """Return a name as it stands in a message: printable, in quotation marks."""
-    return f"'{printable(str(name))}'"
+    """Return a name as it stands in a message: printable, in quotation marks, not without end."""
+    text = printable(str(name))
+    return f"'{text}'" if len(text) <= _LONGEST_NAME else f"'{text[:200]} … {text[-50:]}'"
 
 
 def printable(text: str) -> str:
@@ -108,13 +112,26 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 
 
 def nearest_files(path: Path) -> str:
-    """Return the sentence that helps someone who mistyped a file's name; it begins with a space."""
+    """Return the sentence that helps someone who mistyped a file's name; it begins with a space.
+
+    Where the name is right and what bears it is not, that is said instead.
+    """
+    if os.path.lexists(path):
+        return f" What is there is {_what_is_there(path)}."
     if not path.parent.is_dir():
         return f" The folder {quoted(path.parent)} does not exist."
     # Comparing names is slow; a folder of a million clips must not stall an error message.
     names = [entry.name for entry in islice(path.parent.iterdir(), 2000)]
     close = get_close_matches(path.name, names, n=3)
     return f" Nearest there: {', '.join(map(printable, close))}." if close else ""
+
+
+def _what_is_there(path: Path) -> str:
+    if path.is_dir():
+        return "a folder"
+    if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises for a link to itself)
+        return "a link that leads nowhere"
+    return "a file" if path.is_file() else "a device or a pipe"
 
 
 class TrainingWarning(UserWarning):

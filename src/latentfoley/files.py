@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from latentfoley.errors import InputError
+from latentfoley.errors import InputError, quoted
 
 PART = ".latentfoley-*.part"
 """Names of what a killed process may leave beside its target."""
@@ -33,17 +33,34 @@ def aside(target: Path) -> Iterator[Path]:
     An exception, Ctrl-C too, removes what was written; `target` is then as it was.
 
     Raises:
+        InputError: `target` is a device, a pipe or a socket, which a file must not replace.
         OSError: the disk refuses, or `target` is a folder that is not empty.
     """
+    require_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(PART.replace("*", secrets.token_hex(8)))
     _being_written.add(part)
     try:
         yield part
         part.replace(target)
+    except OSError as error:
+        if error.filename and Path(error.filename).is_relative_to(part):
+            # The name that was asked for says more than one that is gone by then.
+            error.filename = str(target / Path(error.filename).relative_to(part))
+        raise
     finally:
         _remove(part)
         _being_written.discard(part)
+
+
+def require_replaceable(target: Path) -> None:
+    """Refuse to put a file in place of what others read from or write to.
+
+    Raises:
+        InputError: it is a device, a pipe or a socket.
+    """
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise InputError(f"{quoted(target)} is a device or a pipe; give the name of a file")
 
 
 def stored_path(path: Path, record: Path) -> str:

@@ -30,11 +30,12 @@ class TestPrompts:
             ([""], "a prompt must say something; it is empty, got ('',)"),
             (["rain", " \t\n"], "a prompt must say something; it is empty"),
             (["x" * 5000], "at most 2000 characters, got ('xxxx"),
+            (["\u200b\u202e"], "a prompt must say something; it is empty"),
             (["a\udcff"], "holds a lone surrogate, which is no character, got ('a\\udcff',)"),
             (["rain", "--negative-prompt", "x" * 5000], "negative_prompt: at most 2000 characters"),
             (["rain", "--audio-prompt", "a.wav"], "give prompts or an audio prompt, and not both"),
         ],
-        ids=["none", "empty", "space", "long", "surrogate", "negative", "both"],
+        ids=["none", "empty", "space", "long", "invisible", "surrogate", "negative", "both"],
     )
     def test_what_is_no_prompt(self, generate, refused, words, says):
         assert len(refused(generate, *words, says=says)) < 300
@@ -65,6 +66,7 @@ class TestPromptFiles:
                 "p.jsonl:1: no text under 'prompt', 'caption' or 'text' in {'texts': 'rain'}",
             ),
             ("p.jsonl", '{"prompt": "\\ud800"}', "lone surrogate"),
+            ("p.jsonl", '{"prompt": "a\\u0000"}', "prompts: holds a NUL"),
             ("p.jsonl", "[" * 100_000, "p.jsonl:1: not JSON"),
             ("p.jsonl", f'{{"prompt": {"1" * 5000}}}', "p.jsonl:1: not JSON"),
             ("p.md", "rain", "prompts come from .txt, .csv, .tsv, .jsonl; got 'p.md'"),
@@ -288,20 +290,68 @@ class TestOut:
 
 
 class TestDisk:
-    def test_full(self, generate, refused, monkeypatch):
+    """What no other arguments would mend: exit code 1, one sentence, nothing left."""
+
+    @pytest.fixture
+    def failed(self, generate, tmp_path):
+        def failed(*words, says):
+            end = generate("rain", *words)
+            assert (end.code, end.out) == (1, "")
+            assert end.err == f"error: {says}\n"
+            assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+        return failed
+
+    def test_full(self, failed, monkeypatch):
         def full(*_args):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr("latentfoley.audio.write_atomically", full)
-        says = "'out/000-rain.wav' cannot be written: No space left on device"
-        refused(generate, "rain", says=says)
+        failed(says="'out/000-rain.wav' cannot be written: No space left on device")
 
-    def test_full_in_the_middle(self, generate, refused, monkeypatch):
+    def test_full_in_the_middle(self, failed, monkeypatch):
         def fail(*_args):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         monkeypatch.setattr(os, "fsync", fail)
-        refused(generate, "rain", "-o", "a.wav", says="'a.wav' cannot be written: Input/output")
+        failed("-o", "a.wav", says="'a.wav' cannot be written: Input/output error")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+class TestPipes:
+    """A pipe in place of a file is named as one; it is neither waited for nor replaced."""
+
+    @pytest.mark.parametrize(
+        ("words", "name", "says"),
+        [
+            (["--from", "p.csv"], "p.csv", "there is no file 'p.csv'. What is there is a device"),
+            (["rain", "-o", "p.wav"], "p.wav", "'p.wav' is a device or a pipe; give the name of"),
+            (["rain", "--page", "p.html"], "p.html", "'p.html' is a device or a pipe; give the"),
+            (["--audio-prompt", "p.wav"], "p.wav", "'p.wav' is a device or a pipe; give a file"),
+        ],
+    )
+    def test_of_generate(self, generate, refused, tmp_path, words, name, says):
+        os.mkfifo(tmp_path / name)
+        refused(generate, *words, says=says)
+        assert (tmp_path / name).is_fifo()
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["batch", "p.jsonl", "--out", "out"],
+            ["train", "diffusion", "p.jsonl"],
+            ["evaluate", "p.jsonl", "p.jsonl"],
+        ],
+    )
+    def test_of_others(self, run, refused, tmp_path, words):
+        os.mkfifo(tmp_path / "p.jsonl")
+        refused(run, *words, says="What is there is a device or a pipe.")
+
+    def test_in_a_model(self, generate, refused, micro_model_folder, tmp_path):
+        model = shutil.copytree(micro_model_folder, tmp_path / "model")
+        (model / "tokenizer" / "tokenizer.json").unlink()
+        os.mkfifo(model / "tokenizer" / "tokenizer.json")
+        refused(generate, "rain", "--model", "model", says="tokenizer.json is no file that is")
 
 
 class TestInUse:

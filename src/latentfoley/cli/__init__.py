@@ -94,12 +94,13 @@ def main() -> None:
         sys.argv[1:] = _debug_first(sys.argv[1:])
         app()
     except LatentFoleyError as error:
-        _fail(error, USER_MISTAKE if isinstance(error, UserError) else OUR_MISTAKE)
+        mistake = isinstance(error, UserError) and not _is_of_the_machine(error)
+        _fail(error, USER_MISTAKE if mistake else OUR_MISTAKE)
     except UnicodeEncodeError as error:  # a word of the command line that is no UTF-8
         name = printable(str(error.object))[:200]
         _fail(InputError(f"'{name}' holds bytes that are not UTF-8"), USER_MISTAKE)
     except OSError as error:
-        _fail(error, OUR_MISTAKE if error.errno in _OF_THE_MACHINE else USER_MISTAKE)
+        _fail(error, OUR_MISTAKE if _is_of_the_machine(error) else USER_MISTAKE)
     except Exception as error:
         _fail(error, OUR_MISTAKE)
 
@@ -109,6 +110,15 @@ _OF_THE_MACHINE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
     errno.EPIPE,
 }
+
+
+def _is_of_the_machine(error: BaseException | None) -> bool:
+    """Return whether an error, or what it was raised for, is one of these."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _debug_first(words: list[str]) -> list[str]:

@@ -155,6 +155,7 @@ def clip_paths(
         InputError: an unknown format, one file's name for several clips, or two formats.
     """
     from latentfoley.encoding import require_rate
+    from latentfoley.files import require_replaceable
 
     format_ = format_.lower().removeprefix(".") if format_ else None
     if format_ is not None and format_ not in FORMATS:
@@ -170,6 +171,7 @@ def clip_paths(
             raise InputError(f"'{out}' and --format {format_} do not agree; give one of them")
         if request.n_clips > 1:
             raise InputError(f"{request.n_clips} clips do not fit in one file; give -o a folder")
+        require_replaceable(out)
         return [out]
     return [
         out / f"{request.index + k:03d}-{_slug(names[k // request.n])}.{format_ or 'wav'}"
@@ -218,12 +220,15 @@ def require_file_place(file: Path, *suffixes: str) -> None:
 
     Raises:
         InputError: it has none of the suffixes, so that no recording is ever replaced by a report,
-            is a folder, or lies in a place that `require_place` refuses.
+            is a folder, a device or a pipe, or lies in a place that `require_place` refuses.
     """
+    from latentfoley.files import require_replaceable
+
     if file.is_dir():
         raise InputError(f"'{file}' is a folder; give the name of a file")
     if file.suffix.lower() not in suffixes:
         raise InputError(f"'{file}' is no name for a report; allowed: {' or '.join(suffixes)}")
+    require_replaceable(file)
     require_place(file.parent)
 
 
