@@ -243,6 +243,10 @@ class TestSilence:
         assert end.err == f"a.wav: {says}; try another --seed\n"
         assert f"  {says}" in end.out
 
+    def test_by_its_own_fades(self, generate):
+        end = generate("rain", "-o", "a.wav", "--fade-in", 3600)
+        assert end.err.endswith("; its fades are longer than it is\n")
+
     def test_of_all_candidates(self, generate, monkeypatch):
         quieter(monkeypatch, lambda candidate: 0)
         end = generate("rain", "-o", "a.wav", "--candidates", 2)

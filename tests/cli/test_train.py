@@ -326,11 +326,16 @@ class TestExport:
         assert diffusion("[data]", "[lora]\nrank = 2\n[data]").code == 0
         assert run("train", "export", "run", "mine", "--adapter").code == 0
         names = sorted(path.name for path in (tmp_path / "mine").iterdir())
-        assert names == ["adapter_config.json", "adapter_model.safetensors"]
+        assert names == ["adapter_config.json", "adapter_model.safetensors", "latentfoley.json"]
         words = ("--steps", 1, "--duration", 0.1, "--model", "model", "--lora", "mine")
         assert run("generate", "rain", *words, "-o", "rain.wav").code == 0
         end = run("info", "rain.wav")
         assert "mine (hash " in end.out and "--lora mine" in end.out
+
+    def test_an_adapter_is_stored_as_it_was_trained(self, run, refused):
+        refused(
+            run, "train", "export", "run", "mine", "--adapter", "--half", says="--adapter or --half"
+        )
 
     def test_an_unfinished_run(self, run, refused, tmp_path):
         (tmp_path / "run").mkdir()

@@ -124,7 +124,11 @@ def _say_if_faint(clip: "Clip", path: Path) -> None:
     if clip.levels.faint:
         how = "silent" if clip.levels.silent else "nearly silent"
         others = "" if clip.score is None else ", and so are all its candidates"
-        typer.echo(f"{typer.format_filename(path)}: {how}{others}; try another --seed", err=True)
+        faded = clip.provenance.fade_in_s + clip.provenance.fade_out_s
+        hint = (
+            "its fades are longer than it is" if faded > clip.duration_s else "try another --seed"
+        )
+        typer.echo(f"{typer.format_filename(path)}: {how}{others}; {hint}", err=True)
 
 
 def _in_words(clip: "Clip") -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from latentfoley.cli.output import require_file_place
+from latentfoley.errors import InputError
 from latentfoley.progress import progress_bar
 
 app = typer.Typer(help="Train the parts of a model from TOML recipes.", no_args_is_help=True)
@@ -76,6 +77,8 @@ def export(
     """
     from latentfoley.training.export import export_adapter, export_model
 
+    if adapter and half:
+        raise InputError("an adapter is stored as it was trained: give --adapter or --half")
     size = export_adapter(run, out) if adapter else export_model(run, out, half=half)
     typer.echo(f"{out}  {size / 1e6:.1f} MB")
 
