@@ -51,7 +51,7 @@ bench: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Measu
 evaluation: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Score the embedded model on recordings kept out of its training
 	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
 
-speed: .venv/dev  ## Time the size S in fp32 on this CPU beside diffusers; writes benchmarks/speed.json
+speed: .venv/dev  ## Time the size S on this CPU beside diffusers, exact and by default; writes benchmarks/speed.json
 	$(BIN)/python benchmarks/speed.py
 
 # Half an hour on two quiet cores; an interrupted run goes on where it was.

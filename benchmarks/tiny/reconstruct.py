@@ -33,10 +33,7 @@ def measure(model: latentfoley.Model, waveforms: list[np.ndarray]) -> dict[str, 
     paths: dict[str, Callable[[Tensor], Tensor]] = {
         "vocoder": model.vocoder,
         "Griffin-Lim": lambda X: griffin_lim(X, model.config.mel, iterations=ITERATIONS),
-        "vocoder, phases mended": model.vocode,
-        "VAE + vocoder, phases mended": lambda X: model.vocode(
-            model.vae.decode(model.vae.encode(X))
-        ),
+        "VAE + vocoder": lambda X: model.vocode(model.vae.decode(model.vae.encode(X))),
     }
     mels: dict[str, list[float]] = {"VAE": []} | {name: [] for name in paths}
     stfts: dict[str, list[float]] = {name: [] for name in paths}

@@ -16,16 +16,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentfoley.data.metadata import read_manifest, write_manifest
+from latentfoley.data.metadata import Entry, read_manifest, write_manifest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-MANIFESTS = {"ten": HERE / "manifest.py", "fifty": HERE / "recordings.py"}
+MANIFESTS = {
+    "ten": {"manifest": HERE / "manifest.py", "all": HERE / "recordings.py"},
+    "fifty": {"manifest": HERE / "recordings.py"},
+}
 RECIPES = {"ten": HERE, "fifty": HERE / "fifty"}
 TRAININGS = {
     "ten": ("vae-1", "vae-2", "clap-1", "clap-2", "vocoder"),
     "fifty": ("vae", "clap-1", "clap-2", "vocoder"),
 }
+# How often recordings of these kinds are encoded: they are few, and were heard too seldom.
+TIMES = {"ten": {"rain": 4, "chainsaw": 2, "clock_tick": 2}, "fifty": {}}
 REHEARSED = 40  # recordings of a rehearsal, evenly from all
 Stage = tuple[str, list[str | Path]]
 
@@ -58,11 +63,11 @@ class Plan:
         """Yield the stages after the manifest, in order, each with its command."""
         yield from map(self.training, TRAININGS[self.kinds])
         prepared, latents, out = (self.runs / name for name in ("prepared", "latents", "model"))
-        words: list[str | Path] = ["--captions", self.runs / "manifest.jsonl", "--held-out", "0"]
+        words: list[str | Path] = ["--captions", self.runs / "balanced.jsonl", "--held-out", "0"]
         words += [self.runs / "recordings", prepared, "--per-shard", "600"]
         yield "prepare", self.command("data", "prepare", *words, on_device=False)
         words = ["--vae", self.runs / "vae/model", "--clap", self.runs / "clap/model"]
-        words += ["--duration", "4.8", "--mixes", "0.15", "--variations", "2"]
+        words += ["--duration", "4.8", "--mixes", "0.15", "--variations", "3"]
         yield "encode", self.command("data", "encode", prepared, latents, *words)
         yield self.training("diffusion")
         if not out.exists():
@@ -80,13 +85,21 @@ class Plan:
         yield "known kinds", [sys.executable, ROOT / "benchmarks/tiny/known.py", *known]
 
 
-def gather(manifest: Path, data: Path, folder: Path) -> None:
-    """Link the recordings of a manifest into a folder of their own, so that no other is packed."""
-    for entry in read_manifest(manifest):
-        link = folder / entry.path
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.exists():
-            link.symlink_to((data / entry.path).resolve())
+def gather(entries: list[Entry], times: dict[str, int], data: Path, folder: Path) -> list[Entry]:
+    """Link recordings into a folder of their own, so that no other is packed, some several times.
+
+    Returns the entries of the links.
+    """
+    linked = []
+    for entry in entries:
+        copies = times.get(entry.labels[0], 1) if entry.split == "train" else 1
+        for path in (Path(f"copy-{k}", entry.path) for k in range(copies)):
+            link = folder / path
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists():
+                link.symlink_to((data / entry.path).resolve())
+            linked.append(entry.model_copy(update={"path": path.as_posix()}))
+    return linked
 
 
 def run(stage: Stage, times: Path) -> None:
@@ -113,13 +126,18 @@ def main() -> None:
     parser.add_argument("--rehearse", action="store_true", help="two steps of everything")
     arguments = parser.parse_args()
     plan = Plan(arguments.kinds, arguments.device, arguments.rehearse)
-    manifest, times = plan.runs / "manifest.jsonl", plan.runs / "times.jsonl"
+    times = plan.runs / "times.jsonl"
     plan.runs.mkdir(parents=True, exist_ok=True)
-    run(("manifest", [sys.executable, MANIFESTS[plan.kinds], arguments.data, manifest]), times)
-    if plan.rehearsal:
-        entries = read_manifest(manifest)
-        write_manifest(manifest, entries[:: max(1, len(entries) // REHEARSED)])
-    gather(manifest, arguments.data, plan.runs / "recordings")
+    for name, script in MANIFESTS[plan.kinds].items():
+        path = plan.runs / f"{name}.jsonl"
+        run((name, [sys.executable, script, arguments.data, path]), times)
+        if plan.rehearsal:
+            entries = read_manifest(path)
+            write_manifest(path, entries[:: max(1, len(entries) // REHEARSED)])
+    heard = read_manifest(plan.runs / "manifest.jsonl")
+    recordings = plan.runs / "recordings"
+    linked = gather(heard, TIMES[plan.kinds], arguments.data, recordings)
+    write_manifest(plan.runs / "balanced.jsonl", linked)
     for stage in plan.stages():
         run(stage, times)
 

@@ -1,12 +1,14 @@
-"""Write the embedded model's card: `python recipes/tiny/model_card.py MANIFEST MODEL_FOLDER`.
+"""Write the embedded model's card: `python recipes/tiny/model_card.py MANIFEST ALL MODEL_FOLDER`.
 
-The figures come from the reports of `make bench`; the attribution of every recording from the
-manifest. Writes MODEL_CARD.md and ATTRIBUTION.csv into the model folder.
+The figures come from the reports of `make bench`; the attribution of every recording from the two
+manifests: of what all parts heard, and of what the vocoder heard. Writes MODEL_CARD.md and
+ATTRIBUTION.csv into the model folder; recordings that an earlier vocoder heard stay in it.
 """
 
 import csv
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,14 @@ from latentfoley.data.metadata import Entry, read_manifest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "tiny"
 EVALUATION = BENCHMARKS.parent / "evaluation" / "tiny.json"
 LICENCE_URLS = {
-    "CC0": "http://creativecommons.org/publicdomain/zero/1.0/",
-    "CC-BY": "http://creativecommons.org/licenses/by/3.0/",
+    "CC0": "https://creativecommons.org/publicdomain/zero/1.0/",
+    "CC-BY": "https://creativecommons.org/licenses/by/3.0/",
+    "CC-BY-3.0": "https://creativecommons.org/licenses/by/3.0/",
+    "CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "MIT": "https://opensource.org/license/mit",
+    "PD": "https://creativecommons.org/publicdomain/mark/1.0/",
 }
+Row = dict[str, str]
 COMPARED = {
     "real recordings": "real",
     "held-out recordings through VAE and vocoder": "through VAE and vocoder",
@@ -45,15 +52,16 @@ SETS = (
 )
 
 
-def main(manifest: Path, model: Path) -> None:
-    entries = read_manifest(manifest)
+def main(manifest: Path, all_recordings: Path, model: Path) -> None:
+    attribution = attributed(read_manifest(manifest), read_manifest(all_recordings))
+    attribution += still_owed(model / "ATTRIBUTION.csv", {row["path"] for row in attribution})
     reports = {
         name: json.loads((BENCHMARKS / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("classifier", "recognition", "reconstruction", "speed")
     }
     text = (Path(__file__).with_name("model_card.md")).read_text(encoding="utf-8")
     parts = {
-        "counts": counts(entries),
+        "counts": counts(attribution),
         "recognition": recognition(reports["recognition"]),
         "classifier": classifier(reports["classifier"]),
         "reconstruction": reconstruction(reports["reconstruction"]),
@@ -65,15 +73,16 @@ def main(manifest: Path, model: Path) -> None:
     for name, part in parts.items():
         text = text.replace(f"<!-- {name} -->", part)
     (model / "MODEL_CARD.md").write_text(text, encoding="utf-8")
-    write_attribution(model / "ATTRIBUTION.csv", entries)
+    write_attribution(model / "ATTRIBUTION.csv", attribution)
 
 
-def counts(entries: list[Entry]) -> str:
-    train = [entry for entry in entries if entry.split == "train"]
-    licences = sorted({entry.licence for entry in entries})
+def counts(attribution: list[Row]) -> str:
+    """Return how many recordings were heard by which parts, and their licences."""
+    n = Counter((row["parts"], row["split"]) for row in attribution)
+    licences = ", ".join(sorted({row["licence"] for row in attribution}))
     return (
-        f"{len(train)} recordings trained on, {len(entries) - len(train)} kept out; "
-        f"licences: {', '.join(licences)}"
+        f"{n['all', 'train']} recordings that all parts heard, {n['all', 'valid']} kept out; "
+        f"{n['vocoder', 'train']:,} more that the vocoder alone heard; licences: {licences}"
     )
 
 
@@ -118,13 +127,7 @@ def classifier(report: dict[str, Any]) -> str:
 
 def reconstruction(report: dict[str, Any]) -> str:
     rows = ["| path | log-mel L1, nats | multi-resolution STFT |", "| --- | --- | --- |"]
-    for name in (
-        "VAE",
-        "vocoder",
-        "vocoder, phases mended",
-        "Griffin-Lim",
-        "VAE + vocoder, phases mended",
-    ):
+    for name in ("VAE", "vocoder", "Griffin-Lim", "VAE + vocoder"):
         figures = report[name]
         cells = [cell(figures.get(key)) for key in ("log_mel_l1_nats", "multi_resolution_stft")]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
@@ -147,17 +150,41 @@ def speed(report: dict[str, Any]) -> str:
     return "\n".join([*rows, "", f"Machine: {report['machine']}."])
 
 
-def write_attribution(path: Path, entries: list[Entry]) -> None:
+def attributed(heard: list[Entry], by_vocoder: list[Entry]) -> list[Row]:
+    """Return a row for every recording that all parts heard or that was kept out, then for those
+    that only the vocoder heard."""
+    known = {entry.path for entry in heard}
+    others = [e for e in by_vocoder if e.split == "train" and e.path not in known]
+    return [row_of(e, "all") for e in heard] + [row_of(e, "vocoder") for e in others]
+
+
+def row_of(entry: Entry, parts: str) -> Row:
+    """Return what is said of a recording."""
+    return {
+        "path": entry.path,
+        "title": entry.title or Path(entry.path).stem,
+        "author": entry.author,
+        "source_url": entry.source_url,
+        "licence": entry.licence,
+        "licence_url": LICENCE_URLS[entry.licence],
+        "split": entry.split,
+        "parts": parts,
+    }
+
+
+def still_owed(path: Path, known: set[str]) -> list[Row]:
+    """Return the rows of recordings that an earlier part of the vocoder's training heard."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [row for row in rows if row["path"] not in known]
+
+
+def write_attribution(path: Path, rows: list[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["path", "title", "author", "source_url", "licence", "licence_url", "split"]
-        )
-        for e in entries:
-            address = LICENCE_URLS[e.licence]
-            row = [e.path, e.title, e.author, e.source_url, e.licence, address, e.split]
-            writer.writerow(row)
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:4]))

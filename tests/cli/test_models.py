@@ -139,6 +139,10 @@ class TestConvert:
     def test_a_format_that_is_none(self, run, refused):
         refused(run, "models", "export", "tiny", "out", "--to", "onnx", says="'diffusers', 'ckpt'")
 
+    def test_what_diffusers_has_no_class_for(self, run, refused):
+        says = ["cannot be loaded by diffusers", "a vocoder of spectra"]
+        refused(run, "models", "export", "tiny", "out", "--to", "diffusers", says=says)
+
     def test_what_the_format_has_no_place_for(self, run, refused):
         says = ["cannot be a .ckpt", "a network that predicts v", "--to diffusers"]
         refused(run, "models", "export", "tiny", "x.ckpt", "--to", "ckpt", says=says)

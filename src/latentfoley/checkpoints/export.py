@@ -1,4 +1,5 @@
-"""Parts of a model → a checkpoint file of the authors' format, their names, shapes and bytes."""
+"""Parts of a model → what other programs load: a folder for diffusers, or a checkpoint file of the
+authors' format with their names, shapes and bytes."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,25 @@ from torch import Tensor
 from latentfoley.checkpoints import compat, keymaps
 from latentfoley.checkpoints.keymaps import KeyMap
 from latentfoley.checkpoints.original import ema_name, unet_map_of, vae_map_of
-from latentfoley.checkpoints.parts import Parts
+from latentfoley.checkpoints.parts import Parts, write_folder
 from latentfoley.checkpoints.tensors import Stored
 from latentfoley.config import ScheduleConfig, VocoderConfig
 from latentfoley.errors import ModelError
 from latentfoley.files import aside
+
+
+def write_for_diffusers(parts: Parts, out: Path) -> int:
+    """Write a folder that diffusers loads as the same function, and return its bytes.
+
+    Raises:
+        ModelError: something is there already, or diffusers has no class for the vocoder.
+    """
+    if not isinstance(parts.vocoder.config, VocoderConfig):
+        raise ModelError(
+            f"{parts.where} cannot be loaded by diffusers, which has no class for a vocoder of "
+            "spectra; its folder is whole as it is, for every command here"
+        )
+    return write_folder(parts, out)
 
 
 def write_original(parts: Parts, out: Path) -> int:
@@ -54,7 +69,7 @@ def _require_expressible(parts: Parts) -> None:
     if faults := [reason for reason, holds in reasons.items() if holds]:
         raise ModelError(
             f"{parts.where} cannot be a .ckpt of the authors' format, which has no place for "
-            f"{', '.join(faults)}; export it with --to diffusers"
+            f"{', '.join(faults)}; a folder has (`--to diffusers`, or as it is)"
         )
 
 

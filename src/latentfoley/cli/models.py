@@ -115,14 +115,13 @@ def export(
     prediction: options.Prediction = None,
 ) -> None:
     """Write a model for another program."""
-    from latentfoley.checkpoints.export import write_original
-    from latentfoley.checkpoints.parts import write_folder
+    from latentfoley.checkpoints.export import write_for_diffusers, write_original
     from latentfoley.loading import open_model
 
     parts = open_model(
         model, revision=revision, compat=compat, tokenizer=tokenizer, prediction=prediction
     )
-    size = (write_folder if to is Format.diffusers else write_original)(parts, out)
+    size = (write_for_diffusers if to is Format.diffusers else write_original)(parts, out)
     typer.echo(f"{out}  {size / 1e6:.1f} MB")
 
 

@@ -164,7 +164,9 @@ class MetadataIndex:
         if not n_unmatched or (layout in _OFTEN_GONE and n_unmatched < len(rows)):
             return None
         name = posixpath.basename(first).casefold()
-        nearest = [self._names[near] for near in get_close_matches(name, self._names, n=1)]
+        nearest = [
+            self._names[near] for near in get_close_matches(name, self._names, n=1, cutoff=0.5)
+        ]
         return SkippedFile(
             ", ".join(tables[:3]),
             f"{n_unmatched} of {len(rows)} recordings that it names are not in the folder, the "

@@ -1,0 +1,42 @@
+"""The page on speed states what was measured, and what was measured holds together."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STAGES = ("guided step", "step", "VAE decoder", "HiFi-GAN, a quarter")
+
+
+@pytest.fixture(scope="module")
+def report():
+    return json.loads((ROOT / "benchmarks" / "speed.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def page():
+    return (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+
+
+def test_the_page_states_every_stage_and_clip(report, page):
+    found = report["S"]
+    of_stages = [
+        found[stage][f"{side}_s"] for stage in STAGES for side in ("diffusers", "exact", "default")
+    ]
+    clips = [found["clips"][f"{k} steps"] for k in (25, 200)]
+    of_clips = [clip[key] for clip in clips for key in clip if key != "fast_ratio"]
+    fast = [found["clips"]["fast_s"], *(clip["fast_ratio"] for clip in clips)]
+    said = found["said"]["default, mean difference of the log-mel, nats"]
+    assert [f for f in [*of_stages, *of_clips, *fast, said] if f"{f:g}" not in page] == []
+
+
+def test_exact_is_exact(report):
+    assert report["S"]["said"]["exact, largest difference of the waveform"] < 1e-4
+
+
+def test_a_clip_is_the_sum_of_its_stages(report):
+    found = report["S"]
+    counts = (25, 0, 1, 4)
+    whole = sum(n * found[stage]["default_s"] for n, stage in zip(counts, STAGES, strict=True))
+    assert found["clips"]["25 steps"]["default_s"] == pytest.approx(whole, abs=0.01)
