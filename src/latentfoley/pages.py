@@ -14,16 +14,19 @@ from pathlib import Path
 from torch import Tensor
 
 _MAPS = Path("/proc/self/maps")
+_LARGE = 1 << 20  # bytes: to look where the small ones lie takes longer than they are worth
 _PAGEOUT = 21  # MADV_PAGEOUT of <linux/mman.h>, which Python does not name; it loses nothing
 
 
 def give_back(tensors: Iterable[Tensor]) -> None:
-    """Give back the pages of those tensors that lie in mapped files; Linux only, else nothing."""
-    if not _MAPS.is_file():
+    """Give back the pages of those large tensors that lie in mapped files; Linux only, else
+    nothing."""
+    large = [tensor for tensor in tensors if tensor.nbytes >= _LARGE]
+    if not large or not _MAPS.is_file():
         return
     mapped = _mapped_files()
     libc = ctypes.CDLL(None)
-    for tensor in tensors:
+    for tensor in large:
         begin, end = tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
         if any(low <= begin and end <= high for low, high in mapped):
             begin -= begin % mmap.PAGESIZE
