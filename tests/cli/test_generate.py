@@ -77,7 +77,7 @@ class TestFiles:
             ("?!", "000-sound.wav"),
             ("--help", "000-help.wav"),
             ("w" * 2000, f"000-{'w' * 40}.wav"),
-            ("a\nb\tc\x1bd\x00", "000-a-b-c-d.wav"),
+            ("a\nb\tc\x1bd", "000-a-b-c-d.wav"),
         ],
     )
     def test_any_prompt_makes_a_safe_name(self, generate, tmp_path, prompt, name):
