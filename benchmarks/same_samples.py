@@ -6,6 +6,9 @@ machine, each in a process of its own, and their samples are compared bit for bi
     git worktree add ../before COMMIT
     python benchmarks/same_samples.py ../before . --data ../shared/data
 
+Where the embedded weights have changed in between, `after` is a checkout with those of before:
+`git checkout COMMIT -- src/latentfoley/resources/tiny` in it.
+
 The set covers every kind of edit, two samplers or more, lengths within and beyond a window, loops,
 blends, candidates, negative prompts and, in edits without a text, recordings as prompts. Bits
 depend on the processor, so there is nothing to compare with but another run here. Writes
