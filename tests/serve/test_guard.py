@@ -112,7 +112,9 @@ class TestBodies:
     def test_too_large_without_saying_so_is_refused_while_it_arrives(self, app_client, path):
         client = app_client(limits={"body_bytes": 10_000})
         body = (b" " * 1000 for _ in range(100))
-        assert "too large" in problem(client.post(path, content=body, headers=JSON), 413)
+        answer = client.post(path, content=body, headers=JSON)
+        assert "too large" in problem(answer, 413)
+        assert answer.headers["connection"] == "close"  # or an endless one would be read for ever
 
     def test_too_large_as_a_form(self, app_client):
         client = app_client(limits={"body_bytes": 10_000})

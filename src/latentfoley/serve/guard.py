@@ -24,6 +24,7 @@ from latentfoley.serve.settings import LOOPBACK, Settings
 log = logging.getLogger("latentfoley.serve")
 
 _OPEN = re.compile(r"/|/health|/health/ready|/openapi\.json|/page/[a-z.]+")
+_BODY_NOT_READ = {408, 413}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -53,6 +54,8 @@ class Guard:
                 own["X-Request-Id"] = request_id
                 own["X-Content-Type-Options"] = "nosniff"
                 own.setdefault("Cache-Control", "no-store")
+                if status in _BODY_NOT_READ:  # else the rest of it is read, to whatever end
+                    own["Connection"] = "close"
             await send(message)
 
         try:
