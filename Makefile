@@ -35,11 +35,13 @@ format: .venv/dev  ## Format, and mend what can be mended
 fuzz: .venv/dev  ## Read damaged recordings for an hour; MINUTES=5 for less
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py --minutes $(or $(MINUTES),60)
 
-bench: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Measure the embedded model, loading, memory and training; writes benchmarks/**/*.json
+bench: .venv/dev runs/tiny/manifest.jsonl runs/tiny/all.jsonl build/classifier.safetensors  ## Measure the embedded model, loading, memory and training; writes benchmarks/**/*.json
 	$(BIN)/python benchmarks/classifier.py cross-validate --data $(DATA)/esc10 --resynthesis \
 		--out benchmarks/tiny/classifier.json
 	$(BIN)/python benchmarks/tiny/recognise.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/reconstruct.py --data $(DATA)
+	$(BIN)/python benchmarks/tiny/vocoders.py src/latentfoley/resources/tiny \
+		--manifest runs/tiny/all.jsonl --data $(DATA) --clips 80 --out benchmarks/tiny/vocoder.json
 	$(BIN)/python benchmarks/tiny/speed.py
 	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
 	$(BIN)/python benchmarks/evaluation/speed.py
@@ -87,6 +89,9 @@ fifty: .venv/dev  ## Train a model of all kinds of `kinds.toml` into runs/fifty;
 
 runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/manifest.py recipes/tiny/captions.toml
 	$(BIN)/python recipes/tiny/manifest.py $(DATA) $@
+
+runs/tiny/all.jsonl: .venv/dev recipes/tiny/recordings.py recipes/tiny/kinds.toml
+	$(BIN)/python recipes/tiny/recordings.py $(DATA) $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv

@@ -29,7 +29,7 @@ TRAININGS = {
     "ten": ("vae-1", "vae-2", "clap-1", "clap-2", "vocoder"),
     "fifty": ("vae", "clap-1", "clap-2", "vocoder"),
 }
-# How often recordings of these kinds are encoded: they are few, and were heard too seldom.
+# How often recordings of these kinds are encoded: they are few, and came too seldom.
 TIMES = {"ten": {"rain": 4, "chainsaw": 2, "clock_tick": 2}, "fifty": {}}
 REHEARSED = 40  # recordings of a rehearsal, evenly from all
 Stage = tuple[str, list[str | Path]]
@@ -132,11 +132,11 @@ def main() -> None:
         path = plan.runs / f"{name}.jsonl"
         run((name, [sys.executable, script, arguments.data, path]), times)
         if plan.rehearsal:
-            entries = read_manifest(path)
-            write_manifest(path, entries[:: max(1, len(entries) // REHEARSED)])
-    heard = read_manifest(plan.runs / "manifest.jsonl")
+            some = read_manifest(path)
+            write_manifest(path, some[:: max(1, len(some) // REHEARSED)])
+    entries = read_manifest(plan.runs / "manifest.jsonl")
     recordings = plan.runs / "recordings"
-    linked = gather(heard, TIMES[plan.kinds], arguments.data, recordings)
+    linked = gather(entries, TIMES[plan.kinds], arguments.data, recordings)
     write_manifest(plan.runs / "balanced.jsonl", linked)
     for stage in plan.stages():
         run(stage, times)

@@ -1,8 +1,8 @@
 """Write the embedded model's card: `python recipes/tiny/model_card.py MANIFEST ALL MODEL_FOLDER`.
 
 The figures come from the reports of `make bench`; the attribution of every recording from the two
-manifests: of what all parts heard, and of what the vocoder heard. Writes MODEL_CARD.md and
-ATTRIBUTION.csv into the model folder; recordings that an earlier vocoder heard stay in it.
+manifests: of what all parts were trained on, and of what the vocoder was. Writes MODEL_CARD.md and
+ATTRIBUTION.csv into the model folder; recordings that the vocoder was trained on before stay in it.
 """
 
 import csv
@@ -77,12 +77,12 @@ def main(manifest: Path, all_recordings: Path, model: Path) -> None:
 
 
 def counts(attribution: list[Row]) -> str:
-    """Return how many recordings were heard by which parts, and their licences."""
+    """Return on how many recordings which parts were trained, and their licences."""
     n = Counter((row["parts"], row["split"]) for row in attribution)
     licences = ", ".join(sorted({row["licence"] for row in attribution}))
     return (
-        f"{n['all', 'train']} recordings that all parts heard, {n['all', 'valid']} kept out; "
-        f"{n['vocoder', 'train']:,} more that the vocoder alone heard; licences: {licences}"
+        f"{n['all', 'train']} recordings for all parts, {n['all', 'valid']} kept out; "
+        f"{n['vocoder', 'train']:,} more for the vocoder alone; licences: {licences}"
     )
 
 
@@ -150,12 +150,11 @@ def speed(report: dict[str, Any]) -> str:
     return "\n".join([*rows, "", f"Machine: {report['machine']}."])
 
 
-def attributed(heard: list[Entry], by_vocoder: list[Entry]) -> list[Row]:
-    """Return a row for every recording that all parts heard or that was kept out, then for those
-    that only the vocoder heard."""
-    known = {entry.path for entry in heard}
-    others = [e for e in by_vocoder if e.split == "train" and e.path not in known]
-    return [row_of(e, "all") for e in heard] + [row_of(e, "vocoder") for e in others]
+def attributed(entries: list[Entry], of_vocoder: list[Entry]) -> list[Row]:
+    """Return a row for every recording of all parts or kept out, then for the vocoder's own."""
+    known = {entry.path for entry in entries}
+    others = [e for e in of_vocoder if e.split == "train" and e.path not in known]
+    return [row_of(e, "all") for e in entries] + [row_of(e, "vocoder") for e in others]
 
 
 def row_of(entry: Entry, parts: str) -> Row:
@@ -173,7 +172,7 @@ def row_of(entry: Entry, parts: str) -> Row:
 
 
 def still_owed(path: Path, known: set[str]) -> list[Row]:
-    """Return the rows of recordings that an earlier part of the vocoder's training heard."""
+    """Return the rows of recordings that are in no manifest any more: weights came from them."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return [row for row in rows if row["path"] not in known]

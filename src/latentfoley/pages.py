@@ -1,9 +1,9 @@
 """Pages of mapped files, given back to the system where they are not needed for a while.
 
 Weights are mapped from their files (`checkpoints/tensors.py`), and what has been read stays in
-memory until the system wants it. Where a copy in another form takes their place, or a text tower
-has said what it had to say, that is memory for nothing: hundreds of megabytes of a model of the
-published size. What is given back is read again when it is touched.
+memory until the system wants it. Where a copy in another form takes their place, or the prompts are
+embedded and the text tower is done, that is memory for nothing: hundreds of megabytes of a model of
+the published size. What is given back is read again when it is touched.
 """
 
 import ctypes

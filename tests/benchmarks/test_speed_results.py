@@ -40,3 +40,10 @@ def test_a_clip_is_the_sum_of_its_stages(report):
     counts = (25, 0, 1, 4)
     whole = sum(n * found[stage]["default_s"] for n, stage in zip(counts, STAGES, strict=True))
     assert found["clips"]["25 steps"]["default_s"] == pytest.approx(whole, abs=0.01)
+
+
+def test_the_page_states_the_growth(page):
+    found = json.loads((ROOT / "benchmarks" / "growth.json").read_text(encoding="utf-8"))
+    for line in (found["by duration"], found["by clips"]):
+        assert f"{round(line['slope'], 3):g}" in page
+        assert f"at most {round(100 * line['farthest'])} % off" in page

@@ -90,7 +90,9 @@ def read_with_transformers(folder: Path) -> Any:
     if not folder.is_dir():
         raise ModelError(f"{folder} is missing: {folder.parent} is not a complete model folder")
     if pipes := [path.name for path in folder.iterdir() if not (path.is_file() or path.is_dir())]:
-        raise ModelError(f"{folder} cannot be loaded: {', '.join(pipes)} is no file that is there")
+        raise ModelError(
+            f"{folder} cannot be loaded: {', '.join(pipes)} is missing, a device or a pipe"
+        )
     from transformers import AutoTokenizer
 
     try:

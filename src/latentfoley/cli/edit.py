@@ -132,7 +132,7 @@ def edit(
         kind,
         source,
         prompts or None,
-        **{name: value for name, value in settings.items() if value is not None},
+        **options.given(**settings),
         audio_prompt=audio_prompt,
         negative_prompt=negative_prompt,
         **options.given(steps=steps),
