@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import httpx2
-import torch
 
 import latentfoley
 from latentfoley import Model
@@ -61,6 +60,8 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--model", default="tiny")
     given = options.parse_args()
+    import torch  # after the package, which sets how threads wait: as the command line and server
+
     model = latentfoley.load(given.model, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

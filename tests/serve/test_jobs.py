@@ -1,5 +1,6 @@
 """A server with a model: jobs from request to sound, events, formats, edits, cancelling."""
 
+import asyncio
 import io
 import json
 import subprocess
@@ -334,3 +335,31 @@ class TestAbout:
         log = until(lambda: [line for line in server.log if "request_id=mine-1" in line])
         assert "route=/v1/jobs status=202" in log[0]
         assert not any("zebra" in line for line in server.log)
+
+
+def test_of_many_streams_that_come_at_once_as_many_as_allowed_are_opened(app_client):
+    client = app_client(limits={"streams": 3})
+    job_id = client.post("/v1/jobs", json={"prompt": "a dog"}).json()["id"]
+    headers = [(b"host", b"localhost:8321")]
+    path = f"/v1/jobs/{job_id}/events"
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
+
+    async def open_at_once(n):
+        codes, hung_up = [], asyncio.Event()
+
+        async def receive():
+            await hung_up.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            codes.extend([message["status"]] if "status" in message else [])
+
+        tasks = [asyncio.create_task(client.app(dict(scope), receive, send)) for _ in range(n)]
+        while len(codes) < n:
+            await asyncio.sleep(0.01)
+        hung_up.set()
+        await asyncio.gather(*tasks)
+        return sorted(codes)
+
+    assert asyncio.run(open_at_once(8)) == [200] * 3 + [429] * 5
+    assert client.app.state.service.streams == 0

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from latentfoley.serve.answers import (
     ANY_CONTENT,
@@ -132,23 +133,31 @@ async def job_events(request: Request, job_id: str) -> StreamingResponse:
     most = service.settings.limits.streams
     if service.streams >= most:
         raise Problem(429, f"{most} event streams are open, which is all", retry_after="5")
-    return StreamingResponse(
-        _events(service, owner, job_id),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    service.streams += 1  # no await since it was asked: of a hundred that come at once none slips in
+    return _EventStream(service, _events(service, owner, job_id))
+
+
+class _EventStream(StreamingResponse):
+    """Server-sent events, counted among the open streams until they end, however they do."""
+
+    def __init__(self, service: Service, events: AsyncIterator[str]) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._service.streams -= 1
 
 
 async def _events(service: Service, owner: str, job_id: str) -> AsyncIterator[str]:
-    service.streams += 1
-    try:
-        async for told in service.watch(job_id):
-            yield ": \n\n" if told is None else _event(told["state"], told)
-        if not service.stopping:
-            answer = answer_for(await service.get(owner, job_id), service)
-            yield _event(answer.state, answer.model_dump(exclude_none=True))
-    finally:
-        service.streams -= 1
+    async for told in service.watch(job_id):
+        yield ": \n\n" if told is None else _event(told["state"], told)
+    if not service.stopping:
+        answer = answer_for(await service.get(owner, job_id), service)
+        yield _event(answer.state, answer.model_dump(exclude_none=True))
 
 
 def _event(name: str, data: dict[str, Any]) -> str:
