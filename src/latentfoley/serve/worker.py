@@ -10,7 +10,6 @@ import queue
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,10 +22,6 @@ from latentfoley.serve.uploads import without_folders
 if TYPE_CHECKING:
     from latentfoley.clip import Clip
     from latentfoley.pipeline import Model
-
-
-# Every telling wakes the server and all who follow the job, on the cores that compute it.
-_TOLD_EVERY_S = 0.2
 
 
 class Cancelled(Exception):  # noqa: N818 - it is no error
@@ -107,14 +102,9 @@ def compute(
     names = [identity(model.identity, clip) for clip in alone]
     there = [k for k, name in enumerate(names) if (folder / f"{name}.wav").exists()]
 
-    told_at = 0.0
-
     def progress(done: int, steps: int) -> None:
-        nonlocal told_at
         orders.require_wanted(job_id)
-        if done == steps or time.monotonic() - told_at >= _TOLD_EVERY_S:
-            speaker.tell("step", done=done, steps=steps)
-            told_at = time.monotonic()
+        speaker.tell("step", done=done, steps=steps)
 
     def clips() -> Iterator["Clip | None"]:
         if not there:
