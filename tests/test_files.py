@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -75,9 +76,16 @@ class TestLocked:
         process.stdout.close()
 
     def test_the_second_is_told_who_holds_it(self, tmp_path, holder):
-        says = f"the data set '.*run' is in use by process {holder.pid} "
+        says = rf"the data set '.*run' is in use by process {holder.pid} \(-c "
         with pytest.raises(InputError, match=says), locked(tmp_path / "run", "data set"):
             pass
+
+    def test_a_program_is_named_as_its_user_calls_it(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        monkeypatch.setattr(sys, "argv", ["/somewhere/latentfoley/__main__.py", "data", "prepare"])
+        with locked(tmp_path / "run", "data set"):
+            (owner,) = tmp_path.rglob("*.owner")
+            assert owner.read_text() == f"process {os.getpid()} (latentfoley data prepare)"
 
     def test_another_spelling_is_the_same_place(self, tmp_path, holder):
         other = tmp_path / "x" / ".." / "run"

@@ -113,7 +113,9 @@ def locked(place: Path, what: str) -> Iterator[None]:
             "with the process"
         ) from None
     try:
-        command = " ".join(Path(word).name if k == 0 else word for k, word in enumerate(sys.argv))
+        program = Path(sys.argv[0])  # of `python -m latentfoley` the path to its __main__.py
+        name = program.parent.name if program.stem == "__main__" else program.name
+        command = " ".join([name, *sys.argv[1:]])
         owner.write_text(
             f"process {os.getpid()} ({command[:120]})", encoding="utf-8", errors="backslashreplace"
         )
