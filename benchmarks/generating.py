@@ -1,8 +1,9 @@
 """What generating with the published sizes takes in memory: `python benchmarks/generating.py`.
 
 Each size, with random weights, makes one clip of 10 s in two steps on the CPU, in a process of its
-own. More steps take more time and no more memory. Writes `benchmarks/generating.json`: the peak of
-the resident memory (VmHWM), imports and weights included, and seconds.
+own; S makes one of 60 and of 600 s too, in the default precision. More steps take more time and no
+more memory. Writes `benchmarks/generating.json`: the peak of the resident memory (VmHWM), imports
+and weights included, and seconds.
 """
 
 import json
@@ -22,6 +23,7 @@ from loading import write_random
 
 HERE = Path(__file__).parent
 DURATION_S = 10.0
+LONG_S = (60.0, 600.0)
 
 PROGRAM = """
 import json, sys, time
@@ -38,12 +40,12 @@ print(json.dumps({"peak_GB": round(peak / 1e9, 2), "two steps_s": time.perf_coun
 """
 
 
-def measure(config: ModelConfig, dtype: str) -> dict[str, float]:
+def measure(config: ModelConfig, dtype: str, duration_s: float = DURATION_S) -> dict[str, float]:
     """Write a model, generate with it in a new process, and return what that reports."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
         n_bytes = write_random(folder, config)
-        words = [sys.executable, "-c", PROGRAM, str(folder), dtype, str(DURATION_S)]
+        words = [sys.executable, "-c", PROGRAM, str(folder), dtype, str(duration_s)]
         end = subprocess.run(words, check=True, capture_output=True, text=True)
     report: dict[str, float] = json.loads(end.stdout.splitlines()[-1])
     report["two steps_s"] = round(report["two steps_s"], 1)
@@ -60,6 +62,10 @@ def main() -> None:
         for dtype in ("fp32", "bf16") if has_bf16(torch.device("cpu")) else ("fp32",):
             report[f"{name}, {dtype}"] = measure(config, dtype)
             print(name, dtype, report[f"{name}, {dtype}"], flush=True)
+    for duration_s in LONG_S:
+        name = f"S, auto, {duration_s:g} s"
+        report[name] = measure(small(), "auto", duration_s)
+        print(name, report[name], flush=True)
     (HERE / "generating.json").write_text(json.dumps(report, indent=2) + "\n")
 
 

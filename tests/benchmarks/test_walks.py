@@ -38,3 +38,10 @@ def test_the_figures_are_of_these_commands():
     for name, found in json.loads((WALKS / "walks.json").read_text()).items():
         assert [step["command"] for step in found["steps"]] == commands(name)
         assert found["commands"] == len(commands(name))
+
+
+def test_the_guide_states_what_the_recordist_waits():
+    found = json.loads((WALKS / "walks.json").read_text())["recordist"]
+    guide = (WALKS.parents[1] / "docs" / "own-model.md").read_text(encoding="utf-8")
+    assert f"took {found['seconds']:.0f} s on two x86 cores" in guide
+    assert found["commands"] == 7 and "Seven commands" in guide
