@@ -90,12 +90,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=20_000)
     n = parser.parse_args().rows
-    folder = Path(tempfile.mkdtemp(prefix="latentfoley-rows-"))
-    manifest = folder / "manifest.jsonl"
-    with manifest.open("w") as file:
-        file.writelines(f'{{"id": "r{k}", "prompt": "rain", "seed": {k}}}\n' for k in range(n))
-    first, seconds, memory, at = run(manifest, folder / "out")
-    again, again_s, _, again_at = run(manifest, folder / "out")
+    with tempfile.TemporaryDirectory(prefix="latentfoley-rows-") as folder:
+        manifest, out = Path(folder, "manifest.jsonl"), Path(folder, "out")
+        with manifest.open("w") as file:
+            file.writelines(f'{{"id": "r{k}", "prompt": "rain", "seed": {k}}}\n' for k in range(n))
+        first, seconds, memory, at = run(manifest, out)
+        again, again_s, _, again_at = run(manifest, out)
     fifth = max(1, len(memory) // 5)
     found = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared with other work",

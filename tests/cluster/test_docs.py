@@ -55,3 +55,16 @@ def test_costs_are_those_that_the_script_wrote():
     told += [clips["gpu_hours"], *(size["GB_of_training_state"] for size in denoiser.values())]
     told.append(f"{denoiser['L']['parameters'] / 1e6:.0f} M")
     assert [figure for figure in told if str(figure) not in PAGE] == []
+
+
+def test_what_was_tried_is_what_the_scripts_wrote():
+    many, overhead = (
+        json.loads((ROOT / "benchmarks" / "scale" / f"{name}.json").read_text("utf-8"))
+        for name in ("many_rows", "overhead")
+    )
+    assert many["rows"] == many["made"] == 1_000_000 and many["again"]["made"] == 0
+    told = [f"{many['seconds']:.0f} s", f"{many['ms_per_row_and_worker']:g} ms a row"]
+    told += [f"{many[f'driver_MB_{part}_fifth']:.0f} MB" for part in ("first", "last")]
+    told.append(f"after {many['again']['seconds']:.0f} s")
+    told += [f"{overhead['ratio'][kind]:g}" for kind in ("with the start", "without it")]
+    assert [figure for figure in told if figure not in PAGE] == []
