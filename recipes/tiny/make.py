@@ -37,9 +37,10 @@ Stage = tuple[str, list[str | Path]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained, on which device, and whether only a rehearsal."""
+    """What is trained on which recordings, on which device, and whether only a rehearsal."""
 
     kinds: str
+    data: Path
     device: str | None
     rehearsal: bool
 
@@ -56,8 +57,10 @@ class Plan:
     def training(self, name: str) -> Stage:
         """Return the stage of one recipe."""
         recipe = RECIPES[self.kinds] / f"{name}.toml"
-        less = ["--set", "run.steps=2", "--set", "run.batch_size=4"] if self.rehearsal else []
-        return name, self.command("train", name.partition("-")[0], recipe, *less)
+        settings = [] if name == "diffusion" else [f"data.folder={self.data}"]
+        settings += ["run.steps=2", "run.batch_size=4"] if self.rehearsal else []
+        words = [word for setting in settings for word in ("--set", setting)]
+        return name, self.command("train", name.partition("-")[0], recipe, *words)
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages after the manifest, in order, each with its command."""
@@ -125,7 +128,7 @@ def main() -> None:
     parser.add_argument("--device", help="cpu, cuda, mps; by default the fastest")
     parser.add_argument("--rehearse", action="store_true", help="two steps of everything")
     arguments = parser.parse_args()
-    plan = Plan(arguments.kinds, arguments.device, arguments.rehearse)
+    plan = Plan(arguments.kinds, arguments.data, arguments.device, arguments.rehearse)
     times = plan.runs / "times.jsonl"
     plan.runs.mkdir(parents=True, exist_ok=True)
     for name, script in MANIFESTS[plan.kinds].items():
