@@ -47,3 +47,10 @@ def test_the_page_states_the_growth(page):
     for line in (found["by duration"], found["by clips"]):
         assert f"{round(line['slope'], 3):g}" in page
         assert f"at most {round(100 * line['farthest'])} % off" in page
+
+
+def test_the_page_states_memory_and_it_is_flat_beyond_the_window(page):
+    found = json.loads((ROOT / "benchmarks" / "generating.json").read_text(encoding="utf-8"))
+    peaks = [found[f"S, {name}"]["peak_GB"] for name in ("bf16", "auto, 60 s", "auto, 600 s")]
+    assert "{:.2f} GB for 10 s, {:.2f} GB for 60 s and {:.2f} GB for 600 s".format(*peaks) in page
+    assert peaks[2] < 1.05 * peaks[1]
