@@ -170,8 +170,21 @@ class TestBlends:
         expected = [weight / total for weight in mapping.values()]
         assert weights == pytest.approx(expected, abs=1e-4)
 
+    @pytest.mark.parametrize(
+        ("prompt", "says"),
+        [
+            ("rain @0,7 + a dog @0,3", "a weight has a comma where a point belongs"),
+            ("rain @0.7 + a dog @,3", "a weight has a comma where a point belongs"),
+            ("rain @0.7 +", "'+' has none"),
+            ("rain @0.7 + dog @0.3 + ", "'+' has none"),
+        ],
+    )
+    def test_what_is_half_a_blend_is_no_prompt(self, prompt, says):
+        with pytest.raises(InputError, match=re.escape(says)):
+            parse_blend(prompt)
+
     @settings(max_examples=100, deadline=None)
-    @given(st.text("ab @+-.0123e ", max_size=30))
+    @given(st.text("ab @+-.,0123e ", max_size=30))
     def test_weights_always_sum_to_one(self, prompt):
         try:
             parts = parse_blend(prompt)

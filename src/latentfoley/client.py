@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from latentfoley.audio import read_audio
 from latentfoley.clip import Clip
 from latentfoley.config import MelConfig
+from latentfoley.containers import open_file
 from latentfoley.editing.request import SETTINGS, EditRequest
 from latentfoley.errors import InputError, LatentFoleyError, MissingExtraError
 from latentfoley.options import EditOptions, GenerationOptions
@@ -49,6 +50,7 @@ class Client:
         patience_s: how long a full queue or a lost connection is waited for.
 
     Raises:
+        InputError: a token with characters that no header holds.
         MissingExtraError: httpx2 is not installed.
     """
 
@@ -59,6 +61,8 @@ class Client:
             raise MissingExtraError(
                 "Client needs httpx2: pip install 'latentfoley[serve]'"
             ) from None
+        if token and not token.isascii():
+            raise InputError("a token is plain ASCII; this one has other characters")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx2.Client(base_url=url, headers=headers, timeout=30.0)
         self._patience_s = patience_s
@@ -100,7 +104,8 @@ class Client:
         """Return a recording edited; see `EditRequest` for every kind and option.
 
         Raises:
-            InputError: an option that is not allowed, or a recording that cannot be used.
+            InputError: an option that is not allowed, or a recording that the server cannot use.
+            AudioFileError: there is no such file, or it cannot be opened.
             ServerError: the server could not do it.
         """
         return list(self.run(EditRequest.build(kind, source, prompt, **options), progress))
@@ -130,7 +135,7 @@ class Client:
                 form: dict[str, Any] = {"request": (None, body)}
                 for part, path in files.items():
                     if path is not None:
-                        form[part] = (path.name, stack.enter_context(path.open("rb")))
+                        form[part] = (path.name, stack.enter_context(open_file(path)))
                 return self._http.post("/v1/jobs", files=form, headers={"Idempotency-Key": key})
 
         return dict(self._patiently(send).json())

@@ -32,7 +32,7 @@ MAX_GUIDANCE = 100.0
 MAX_CANDIDATES = 64
 
 # One part of a blend: a text, an at sign, a weight ("rain @0.7"), then a plus sign or the end.
-_WEIGHT = re.compile(r"@\s*(?P<weight>[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?)\s*(\+|$)", re.I)
+_WEIGHT = re.compile(r"@\s*(?P<weight>[-+]?(\d+([.,]\d*)?|[.,]\d+)(e[-+]?\d+)?)\s*(\+|$)", re.I)
 _PART = re.compile(rf"(?P<text>[^@]*){_WEIGHT.pattern}", re.I)
 _INVISIBLE = ("Cc", "Cf")  # of Unicode: control characters, marks of direction and joining
 _BLEND = "the parts of a blend are texts with weights of at least 0, like 'rain @0.7 + a dog @0.3'"
@@ -283,7 +283,8 @@ def parse_blend(prompt: str) -> list[tuple[str, float]]:
     every part has to have one.
 
     Raises:
-        InputError: a part without a weight, a negative weight, or weights that are all 0.
+        InputError: a part without a weight, a weight that is negative or has a comma, or weights
+            that are all 0.
 
     Example:
         >>> parse_blend("rain @3 + a dog barking @1")
@@ -293,8 +294,11 @@ def parse_blend(prompt: str) -> list[tuple[str, float]]:
     """
     if not _WEIGHT.search(prompt):
         return [(prompt, 1.0)]
-    parts = [(m["text"].strip(), float(m["weight"])) for m in _PART.finditer(prompt)]
-    rest = _PART.sub("", prompt).strip()
+    found = [(m["text"].strip(), m["weight"]) for m in _PART.finditer(prompt)]
+    if any("," in weight for _, weight in found):
+        raise InputError(f"{_BLEND}; in {prompt!r} a weight has a comma where a point belongs")
+    parts = [(text, float(weight)) for text, weight in found]
+    rest = _PART.sub("", prompt).strip() or ("+" if prompt.rstrip().endswith("+") else "")
     if rest or not all(text for text, _ in parts):
         given = f"'{rest}' has none" if rest else "one has no text"
         raise InputError(f"{_BLEND}; in {prompt!r} {given}")

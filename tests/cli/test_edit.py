@@ -123,6 +123,11 @@ class TestRefused:
         [
             (("transfre", "in.wav", "rain"), ["unknown edit 'transfre'", "mean 'transfer'?"]),
             (("transfer", "in.wav"), "transfer needs a prompt, or an audio prompt"),
+            (("vary", "in.wav", "-o", "in.wav"), "'in.wav' is the recording itself; give -o"),
+            (
+                ("morph", "tone.wav", "--with", "in.wav", "-o", "./in.wav"),
+                "'in.wav' is the recording itself; give -o another name",
+            ),
             (("transfer", "in.wav", ""), "a prompt must say something"),
             (("vary", "in.wav", "--strength", 2), "strength: must lie between 0 and 1, got 2.0"),
             (("vary", "in.wav", "--strength", "nan"), "strength: must be a finite number"),

@@ -43,6 +43,7 @@ def test_rows_are_made_once_and_equal_to_those_of_one_process(
     assert first.stderr == ""
     done = json.loads(first.stdout)
     assert (done["n_rows"], done["n_made"], done["n_failed"]) == (5, 4, 1)
+    assert first.returncode == 1  # a script must see that a row failed
 
     rows = parquet.read_table(out / "results").sort_by("row").to_pylist()
     assert [row["id"] for row in rows] == ["g0", "g1", "g2", "edit", "bad"]
@@ -59,7 +60,8 @@ def test_rows_are_made_once_and_equal_to_those_of_one_process(
 
     other = run(manifest, out, "tiny")
     assert other.returncode == 2
-    assert "begun with other settings" in other.stderr
+    said = f"begun with other settings: model was {micro_model_folder}, now tiny."
+    assert said in other.stderr
 
 
 def test_without_ray_it_says_how_to_install_it(manifest, tmp_path, monkeypatch):

@@ -38,7 +38,8 @@ class TestToken:
     @pytest.mark.parametrize("given", ["", "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "é" * 9])
     def test_must_be_the_whole_of_it(self, app_client, given):
         headers = {"Authorization": f"Bearer {given}".encode()}
-        problem(app_client(tokens=(TOKEN,)).get("/v1/jobs", headers=headers), 401)
+        answer = app_client(tokens=(TOKEN,)).get("/v1/jobs", headers=headers)
+        assert "the token is none of this server's" in problem(answer, 401)
 
     @pytest.mark.parametrize(
         "headers", [{"Authorization": f"Bearer {TOKEN}"}, {"xi-api-key": TOKEN}]
@@ -150,7 +151,8 @@ class TestBodies:
             ({"prompt": "rain", "sampler": "ddmi"}, "sampler: 'ddmi' is unknown; allowed:"),
             ({"prompt": "rain\ud800"}, "prompts: holds a lone surrogate"),
             ({"prompt": "rain", "spans": [[1]]}, "spans.0 must have at least 2 entries, got [1]"),
-            ({"kind": "transfrom"}, "an edit needs the recording"),
+            ({"kind": "transfrom"}, "kind: unknown edit 'transfrom'; allowed: transfer, "),
+            ({"kind": "vary"}, "an edit needs the recording"),
             ([], "the body must be an object with names and values"),
         ],
     )

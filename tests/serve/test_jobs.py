@@ -12,6 +12,7 @@ import soundfile
 
 import latentfoley
 from latentfoley.audio import write_audio
+from latentfoley.errors import AudioFileError, InputError
 from servers import finished, until
 from signals import noise
 
@@ -314,6 +315,15 @@ class TestClient:
         refused = pytest.raises(latentfoley.LatentFoleyError, match="this server allows 50,000")
         with refused, latentfoley.Client(server.url) as client:
             client.generate("rain", duration_s=3600, steps=1000)
+
+    def test_a_file_that_is_not_there_is_said_as_by_a_loaded_model(self, server, tmp_path):
+        refused = pytest.raises(AudioFileError, match="there is no file")
+        with refused, latentfoley.Client(server.url) as client:
+            client.edit("vary", tmp_path / "gone.wav")
+
+    def test_a_token_that_no_header_holds(self):
+        with pytest.raises(InputError, match="a token is plain ASCII"):
+            latentfoley.Client("http://127.0.0.1:1", token="…")
 
 
 class TestAbout:

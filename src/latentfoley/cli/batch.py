@@ -48,7 +48,8 @@ def batch(
     compat: options.CompatName = "trained",
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Make a sound of every row of a manifest; stopped or killed, the same command resumes.
+    """Make a sound of every row of a manifest; stopped or killed, the same command resumes. The
+    exit code is 1 where a row failed.
 
     Example: latentfoley batch requests.jsonl --out sounds/
     """
@@ -75,11 +76,9 @@ def batch(
             dtype=dtype,
             compat=compat,
         )
-    if as_json:
-        typer.echo(json.dumps(done._asdict()))
-        return
     n_there = done.n_rows - done.n_made - done.n_failed
-    typer.echo(
-        f"{done.out}: {done.n_rows:,} rows, {done.n_made:,} made, {n_there:,} there before, "
-        f"{done.n_failed:,} failed (results/ says why)"
-    )
+    failed = f", {done.n_failed:,} failed (results/ says why)" if done.n_failed else ""
+    said = f"{done.n_rows:,} rows, {done.n_made:,} made, {n_there:,} there before{failed}"
+    typer.echo(json.dumps(done._asdict()) if as_json else f"{done.out}: {said}")
+    if done.n_failed:
+        raise typer.Exit(1)

@@ -154,6 +154,7 @@ def edit(
         channels=channels,
     )
     paths = clip_paths(request, _names(request), out, format_)
+    _require_kept(paths, [source, audio_prompt, with_])
     delivery = Delivery(plot=plot, page=page, as_json=as_json, quiet=quiet)
     delivery.require_places(paths[0].parent)
     _say_what_is_lost(source)
@@ -198,6 +199,17 @@ def _band(text: str) -> tuple[float, float]:
         return float(low), float(high)
     except ValueError:
         raise InputError(f"a --band is two numbers in Hz like 2000:8000, got '{text}'") from None
+
+
+def _require_kept(paths: list[Path], recordings: list[Path | None]) -> None:
+    """Refuse to write over a recording that is read.
+
+    Raises:
+        InputError: one of the files would be.
+    """
+    for path in paths:
+        if path.exists() and any(own and own.exists() and path.samefile(own) for own in recordings):
+            raise InputError(f"'{path}' is the recording itself; give -o another name")
 
 
 def _names(request: "EditRequest") -> list[str]:

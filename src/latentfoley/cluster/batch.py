@@ -246,14 +246,27 @@ def _begin(place: Place, settings: BatchSettings) -> None:
         before = place.read(MARKER)
         if before is None and place.names():
             raise InputError(f"'{place}' holds something else; give a new or an empty place")
-        if before is not None and json.loads(before) != json.loads(now):
-            raise InputError(
-                f"'{place}' was begun with other settings ({before.decode().split()}); give "
-                "another place, or the same settings to go on"
-            )
+        if before is not None:
+            _require_same(place, _flat(json.loads(before)), _flat(json.loads(now)))
         place.write(MARKER, now)
     except OSError as error:
         raise InputError(f"'{place}' cannot be written to: {error.strerror or error}") from None
+
+
+def _require_same(place: Place, before: dict[str, Any], now: dict[str, Any]) -> None:
+    other = [name for name in before | now if before.get(name) != now.get(name)]
+    if other:
+        told = "; ".join(f"{name} was {before.get(name)}, now {now.get(name)}" for name in other)
+        raise InputError(
+            f"'{place}' was begun with other settings: {told}. Give another place, or the same "
+            "settings to go on"
+        )
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what `load` takes and the rest of the settings side by side."""
+    loading: dict[str, Any] = settings.pop("loading", {})
+    return loading | settings
 
 
 def _remove_leftovers(place: Place, n_chunks: int) -> None:

@@ -54,7 +54,7 @@ def open_recording(path: str | os.PathLike[str]) -> Iterator[OpenRecording]:
     Warns:
         RecordingWarning: it can be read, though something in it is wrong.
     """
-    with _open_file(Path(path)) as file:
+    with open_file(Path(path)) as file:
         n_bytes = file.seek(0, os.SEEK_END)
         kind, start = find_kind(file, n_bytes)
         if kind is None:
@@ -82,7 +82,12 @@ def read_comment(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def _open_file(path: Path) -> Iterator[BinaryIO]:
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that is there and not empty, for reading its bytes.
+
+    Raises:
+        AudioFileError: it is missing (with the nearest name), empty, no file, or closed to us.
+    """
     try:
         _require_file(path)
         file = path.open("rb")

@@ -120,7 +120,7 @@ def evaluate(
     if min(len(one.clips), len(other.clips)) < FEWEST_CLIPS:
         warnings.append(
             f"{len(one.clips)} generated and {len(other.clips)} reference clips are too few: no "
-            "score of them says anything about others, and none has an interval"
+            "score of them says anything about others, and no distance has an interval"
         )
     cache, bootstrap = Cache(settings.cache), settings.bootstrap
     extractors = [_extractor(spec, settings.protocol) for spec in settings.embedders]

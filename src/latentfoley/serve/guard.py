@@ -110,11 +110,10 @@ class Guard:
         for known, name in self._owners.items():  # all of them: time must not tell which
             owner = name if hmac.compare_digest(given, known) else owner
         if owner is None:
-            raise Problem(
-                401,
-                "a token is needed: Authorization: Bearer TOKEN",
-                www_authenticate="Bearer",
-            )
+            said = "a token is needed: Authorization: Bearer TOKEN"
+            if "authorization" in headers or "xi-api-key" in headers:
+                said = "the token is none of this server's; sent as Authorization: Bearer TOKEN"
+            raise Problem(401, said, www_authenticate="Bearer")
         return owner
 
     def _bounded(self, receive: Receive) -> Receive:

@@ -11,6 +11,8 @@ from fastapi import Request
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
+from latentfoley.editing.request import SETTINGS
+from latentfoley.errors import nearest
 from latentfoley.serve.asked import UPLOADS, JobBody, build, require_affordable
 from latentfoley.serve.problems import Problem, describe
 from latentfoley.serve.service import Service
@@ -97,6 +99,9 @@ def prepare_job(
         UserError: a recording or a setting that is not allowed.
         Problem: more than one job may take, or a recording is missing.
     """
+    if body.kind is not None and body.kind not in SETTINGS:
+        kind = body.kind[:80]
+        raise Problem(422, f"kind: unknown edit {kind!r}; {nearest(kind, SETTINGS)}")
     if body.kind is not None and "source" not in uploads:
         raise Problem(422, "an edit needs the recording: a form with the file in 'source'")
     limits = service.settings.limits
