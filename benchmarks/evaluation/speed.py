@@ -34,12 +34,11 @@ from latentfoley.evaluation.embedders.clap import ClapEmbedder
 from latentfoley.evaluation.evaluate import Settings, evaluate
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.features.extract import (
-    FeatureExtractor,
-    FeatureSet,
     embed_texts,
     extract_all,
     extract_features,
 )
+from latentfoley.evaluation.features.extractors import FeatureExtractor, FeatureSet
 from latentfoley.evaluation.metrics.divergence import log_softmax
 from latentfoley.evaluation.sections import Inputs, embedder_section, level_section
 from latentfoley.evaluation.sets.clips import Clip, ClipSet

@@ -13,12 +13,11 @@ from latentfoley.errors import InputError, nearest
 from latentfoley.evaluation.embedders import TextEmbedder, find_embedder, require_embedder
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.features.extract import (
-    FeatureExtractor,
-    FeatureSet,
     embed_texts,
     extract_all,
     extract_features,
 )
+from latentfoley.evaluation.features.extractors import FeatureExtractor, FeatureSet
 from latentfoley.evaluation.features.preprocess import (
     AudioPreprocessing,
     Samples,

@@ -133,7 +133,9 @@ async def job_events(request: Request, job_id: str) -> StreamingResponse:
     most = service.settings.limits.streams
     if service.streams >= most:
         raise Problem(429, f"{most} event streams are open, which is all", retry_after="5")
-    service.streams += 1  # no await since it was asked: of a hundred that come at once none slips in
+    service.streams += (
+        1  # no await since it was asked: of a hundred that come at once none slips in
+    )
     return _EventStream(service, _events(service, owner, job_id))
 
 

@@ -11,13 +11,12 @@ from latentfoley.evaluation.embedders import Features
 from latentfoley.evaluation.features import extract
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.features.extract import (
-    FeatureExtractor,
-    FeatureSet,
     embed_texts,
     extract_all,
     extract_features,
     extract_levels,
 )
+from latentfoley.evaluation.features.extractors import FeatureExtractor, FeatureSet
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 from latentfoley.evaluation.sets.choose import as_set
 from signals import noise

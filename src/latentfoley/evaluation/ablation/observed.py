@@ -30,12 +30,11 @@ from latentfoley.evaluation.ablation.statistics import (
 from latentfoley.evaluation.embedders import Embedder, TextEmbedder, class_names
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.features.extract import (
-    FeatureExtractor,
-    FeatureSet,
     embed_texts,
     extract_features,
     extract_levels,
 )
+from latentfoley.evaluation.features.extractors import FeatureExtractor, FeatureSet
 from latentfoley.evaluation.metrics.score import Interval, Rows, Values, rate_score
 from latentfoley.evaluation.sets.clips import Clip, ClipSet
 from latentfoley.evaluation.sets.generated import Job
