@@ -150,7 +150,7 @@ def plain_loop(
     cache = Cache(settings.cache)
     clap = find_embedder("clap")
     assert isinstance(clap, ClapEmbedder)
-    extractor = FeatureExtractor(clap, clap.preprocessing)
+    extractor = FeatureExtractor("clap", clap, clap.preprocessing)
     part, n_parts = generated.clips[:n_part], len(generated.clips) / n_part
     read_s, waveforms = timed(lambda: read_each(part, clap))
     texts_s, _ = timed(lambda: [clap.embed_texts([clip.caption]) for clip in part])

@@ -4,7 +4,7 @@ One pass over a set serves every extractor. A file is hashed once, and decoded o
 extractors whose results are not cached. Files that cannot be read are named, and never left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -26,43 +26,53 @@ from latentfoley.evaluation.features.extractors import (
 from latentfoley.evaluation.metrics.score import Rows
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_readable
 from latentfoley.levels import Levels
-from latentfoley.pools import map_in_threads
+from latentfoley.on_ray import map_in_tasks
+from latentfoley.pools import compute_on_one_core, map_in_threads
 
 _CLIPS_AT_ONCE = 8  # that a thread reads, and an extractor computes from, together: bounds memory
 _TEXTS_AT_ONCE = 64  # in a batch, which is as wide as its longest
 
 
 def extract_all(
-    clips: ClipSet, extractors: Sequence[FeatureExtractor], cache: Cache
+    clips: ClipSet, extractors: Sequence[FeatureExtractor], cache: Cache, *, ray: bool = False
 ) -> tuple[list[Levels], list[FeatureSet]]:
     """Return the levels of every clip, and the features of the set by each extractor.
+
+    Args:
+        clips: the set.
+        extractors: one for each embedder.
+        cache: where features are looked up and kept.
+        ray: on Ray, whose machines find files, weights and the cache at the same paths.
 
     Raises:
         AudioFileError: files that cannot be read.
         InputError: an embedder gave no features, or features that are not finite.
+        ModelError: an embedder has other weights on another machine.
     """
     levels = LevelExtractor()
-    of_levels, *of_embedders = _extract(clips, [levels, *extractors], cache)
+    of_levels, *of_embedders = _extract(clips, [levels, *extractors], cache, ray)
     collected = zip(extractors, of_embedders, strict=True)
     return levels.collect(of_levels), [one.collect(found) for one, found in collected]
 
 
-def extract_features(clips: ClipSet, extractor: FeatureExtractor, cache: Cache) -> FeatureSet:
-    """Return the features of a set by one extractor.
+def extract_features(
+    clips: ClipSet, extractor: FeatureExtractor, cache: Cache, *, ray: bool = False
+) -> FeatureSet:
+    """Return the features of a set by one extractor, as `extract_all`.
 
     Raises:
-        AudioFileError, InputError: as `extract_all`.
+        AudioFileError, InputError, ModelError: as `extract_all`.
     """
-    return extractor.collect(_extract(clips, [extractor], cache)[0])
+    return extractor.collect(_extract(clips, [extractor], cache, ray)[0])
 
 
-def extract_levels(clips: ClipSet, cache: Cache) -> list[Levels]:
-    """Return the levels of every clip.
+def extract_levels(clips: ClipSet, cache: Cache, *, ray: bool = False) -> list[Levels]:
+    """Return the levels of every clip, as `extract_all`.
 
     Raises:
         AudioFileError: files that cannot be read.
     """
-    return LevelExtractor().collect(_extract(clips, [LevelExtractor()], cache)[0])
+    return LevelExtractor().collect(_extract(clips, [LevelExtractor()], cache, ray)[0])
 
 
 @dataclass(eq=False)
@@ -75,7 +85,9 @@ class _OpenedClip:
     prepared: dict[int, Any] = field(default_factory=dict)
 
 
-def _extract(clips: ClipSet, extractors: Sequence[Extractor], cache: Cache) -> list[list[Arrays]]:
+def _extract(
+    clips: ClipSet, extractors: Sequence[Extractor], cache: Cache, ray: bool
+) -> list[list[Arrays]]:
     """Return the results of every extractor for every clip.
 
     Raises:
@@ -83,12 +95,24 @@ def _extract(clips: ClipSet, extractors: Sequence[Extractor], cache: Cache) -> l
     """
     starts = range(0, len(clips.clips), _CLIPS_AT_ONCE)
     batches = [clips.clips[start : start + _CLIPS_AT_ONCE] for start in starts]
-    work = partial(_extract_batch, extractors, cache)
-    outcomes = [outcome for batch in map_in_threads(work, batches) for outcome in batch]
+    if ray:
+        openers = [extractor.opener() for extractor in extractors]
+        done = map_in_tasks(partial(_extract_elsewhere, openers, cache), batches)
+    else:
+        done = map_in_threads(partial(_extract_batch, extractors, cache), batches)
+    outcomes = [outcome for batch in done for outcome in batch]
     broken = [str(outcome) for outcome in outcomes if isinstance(outcome, AudioFileError)]
     require_readable(clips.source, broken)
     found = [outcome.arrays for outcome in outcomes if isinstance(outcome, _OpenedClip)]
     return [[arrays[k] for arrays in found] for k in range(len(extractors))]
+
+
+def _extract_elsewhere(
+    openers: Sequence[Callable[[], Extractor]], cache: Cache, clips: Sequence[Clip]
+) -> list[_OpenedClip | AudioFileError]:
+    """Do in a process of its own what a thread does here, hence with the same bits."""
+    compute_on_one_core()
+    return _extract_batch([open_extractor() for open_extractor in openers], cache, clips)
 
 
 def _extract_batch(

@@ -1,16 +1,18 @@
 """What is computed from a recording: the features of an embedder, or levels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
+from functools import cache, partial
 from pathlib import Path
+from platform import node
 from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from latentfoley.audio import Recording
-from latentfoley.errors import InputError
-from latentfoley.evaluation.embedders import Embedder, Features
+from latentfoley.errors import InputError, ModelError
+from latentfoley.evaluation.embedders import Embedder, Features, find_embedder
 from latentfoley.evaluation.features.cache import Arrays
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing, Samples
 from latentfoley.evaluation.metrics.score import Rows
@@ -68,11 +70,19 @@ class Extractor(Protocol):
     def compute(self, paths: Sequence[Path], prepared: Sequence[Any]) -> list[Arrays]:
         """Return the result of several files; it is called from several threads."""
 
+    def opener(self) -> "Callable[[], Extractor]":
+        """Return what makes the same extractor in another process, and is small to send there."""
+
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """An embedder, and the preprocessing that it is used with."""
+    """An embedder, and the preprocessing that it is used with.
 
+    Attributes:
+        spec: what `find_embedder` made the embedder of.
+    """
+
+    spec: str
     embedder: Embedder
     preprocessing: AudioPreprocessing
 
@@ -100,6 +110,13 @@ class FeatureExtractor:
         arrays = {"windows": features.windows}
         return arrays if features.logits is None else arrays | {"logits": features.logits}
 
+    def opener(self) -> "Callable[[], FeatureExtractor]":
+        """Return what finds the embedder again, once in a process.
+
+        It raises ModelError where the embedder has other weights there.
+        """
+        return partial(_open, self.spec, self.embedder.weights_hash, self.preprocessing)
+
     def collect(self, found: Sequence[Arrays]) -> FeatureSet:
         """Return the features of a set from those of its clips."""
         logits = [arrays["logits"] for arrays in found if "logits" in arrays]
@@ -108,6 +125,20 @@ class FeatureExtractor:
             np.stack(logits) if len(logits) == len(found) else None,
             self.embedder.pooled,
         )
+
+
+def _open(spec: str, weights_hash: str, preprocessing: AudioPreprocessing) -> FeatureExtractor:
+    return FeatureExtractor(spec, _find(spec, weights_hash), preprocessing)
+
+
+@cache
+def _find(spec: str, weights_hash: str) -> Embedder:
+    embedder = find_embedder(spec)
+    if embedder.weights_hash != weights_hash:
+        raise ModelError(
+            f"the embedder '{spec}' has other weights on {node()} than where the command was given"
+        )
+    return embedder
 
 
 class LevelExtractor:
@@ -123,6 +154,10 @@ class LevelExtractor:
     def compute(self, paths: Sequence[Path], prepared: Sequence[Arrays]) -> list[Arrays]:
         """Return what was prepared."""
         return list(prepared)
+
+    def opener(self) -> "Callable[[], LevelExtractor]":
+        """Return the class: it has no settings."""
+        return LevelExtractor
 
     def collect(self, found: Sequence[Arrays]) -> list[Levels]:
         """Return the levels of the clips of a set."""
