@@ -34,12 +34,11 @@ from latentfoley.evaluation.embedders.clap import ClapEmbedder
 from latentfoley.evaluation.evaluate import Settings, evaluate
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.features.extract import (
-    FeatureExtractor,
-    FeatureSet,
     embed_texts,
     extract_all,
     extract_features,
 )
+from latentfoley.evaluation.features.extractors import FeatureExtractor, FeatureSet
 from latentfoley.evaluation.metrics.divergence import log_softmax
 from latentfoley.evaluation.sections import Inputs, embedder_section, level_section
 from latentfoley.evaluation.sets.clips import Clip, ClipSet
@@ -151,7 +150,7 @@ def plain_loop(
     cache = Cache(settings.cache)
     clap = find_embedder("clap")
     assert isinstance(clap, ClapEmbedder)
-    extractor = FeatureExtractor(clap, clap.preprocessing)
+    extractor = FeatureExtractor("clap", clap, clap.preprocessing)
     part, n_parts = generated.clips[:n_part], len(generated.clips) / n_part
     read_s, waveforms = timed(lambda: read_each(part, clap))
     texts_s, _ = timed(lambda: [clap.embed_texts([clip.caption]) for clip in part])

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from latentfoley.errors import InputError, LatentFoleyError, MissingExtraError
-from latentfoley.pools import in_order, map_in_processes, n_cores
+from latentfoley.pools import in_order, map_in_processes, n_cores, require_workers
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -117,29 +117,52 @@ def map_on(
     ray: bool,
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
-    workers: int,
+    workers: int | None,
     *,
     gpus: bool = False,
+    as_here: bool = False,
 ) -> Iterator[Result]:
     """Yield `function(task)` for every task, in their order: on Ray, or in processes.
 
-    At most two tasks per worker are waiting. What a task raises is raised here; on Ray, a task of a
-    machine that is lost is run again elsewhere.
-
     Args:
         ray: whether to use it.
+        function, tasks, gpus, as_here: as `map_in_tasks` takes them.
+        workers: processes, or tasks at once on a cluster; None is one per core.
+    """
+    if ray:
+        yield from map_in_tasks(function, tasks, workers, gpus=gpus, as_here=as_here)
+    else:
+        yield from map_in_processes(function, tasks, require_workers(workers))
+
+
+def map_in_tasks(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int | None = None,
+    *,
+    gpus: bool = False,
+    as_here: bool = False,
+) -> Iterator[Result]:
+    """Yield `function(task)` for every task, in their order, on Ray.
+
+    At most two tasks per worker are waiting. What a task raises is raised here; a task of a machine
+    that is lost is run again elsewhere.
+
+    Args:
         function: of a task alone, which names files by paths that every machine has.
         tasks: as they come.
-        workers: processes, or tasks at once on a cluster.
+        workers: tasks at once; None is one per core of the cluster.
         gpus: whether each task takes a GPU of a cluster that has some.
+        as_here: whether NumPy has as many threads in a task as here instead of one; the last digit
+            of a decomposition depends on them.
     """
-    if not ray:
-        yield from map_in_processes(function, tasks, workers)
-        return
     with connected() as module:
-        n_gpus = 1 if gpus and module.cluster_resources().get("GPU") else 0
+        has = module.cluster_resources()
+        n_gpus = 1 if gpus and has.get("GPU") else 0
+        n_workers = workers or max(1, int(has.get("CPU", 1)))
         try:
-            yield from in_order(_RayExecutor(module, n_gpus), function, tasks, 2 * workers)
+            executor = _RayExecutor(module, n_gpus, as_here)
+            yield from in_order(executor, function, tasks, 2 * n_workers)
         except module.exceptions.RayTaskError as error:
             if isinstance(error.cause, LatentFoleyError):
                 raise error.cause from None
@@ -149,9 +172,11 @@ def map_on(
 class _RayExecutor(Executor):
     """Tasks of one core each, that start in the folder of this process."""
 
-    def __init__(self, ray: ModuleType, n_gpus: int) -> None:
+    def __init__(self, ray: ModuleType, n_gpus: int, as_here: bool) -> None:
         self._ray = ray
-        self._run = ray.remote(num_cpus=1, num_gpus=n_gpus)(_run_in)
+        threads = os.environ.get("OMP_NUM_THREADS", str(n_cores()))
+        of_tasks = {"env_vars": {"OMP_NUM_THREADS": threads}} if as_here else None
+        self._run = ray.remote(num_cpus=1, num_gpus=n_gpus, runtime_env=of_tasks)(_run_in)
         self._waiting: set[Any] = set()
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

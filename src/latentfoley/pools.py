@@ -79,7 +79,7 @@ def map_in_threads(function: Callable[[Task], Result], tasks: Iterable[Task]) ->
     a network again. Every thread computes on one core, because many small networks side by side are
     faster than one that is cut into chunks. What a task raises is raised here.
     """
-    pool = ThreadPoolExecutor(n_cores(), initializer=_compute_on_one_core)
+    pool = ThreadPoolExecutor(n_cores(), initializer=compute_on_one_core)
     yield from in_order(pool, function, tasks, 2 * n_cores())
 
 
@@ -102,10 +102,25 @@ def in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def _compute_on_one_core() -> None:
+def compute_on_one_core() -> None:
+    """Let networks compute in one thread, from this thread; the others keep theirs."""
     import torch
 
-    torch.set_num_threads(1)  # of this thread; the others keep theirs
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Let networks compute in one thread inside the block: sums do not depend on how many there
+    are."""
+    import torch
+
+    threads = torch.get_num_threads()
+    compute_on_one_core()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Worker(SpawnProcess):

@@ -1,6 +1,7 @@
 """`latentfoley ablate`: a folder of reports; mistakes are answered before anything is made."""
 
 import json
+import sys
 
 import pytest
 
@@ -92,3 +93,9 @@ class TestMistakes:
     def test_workers(self, run, recipe, refused):
         words = ("ablate", recipe(), "--out", "o", "--workers", 0)
         refused(run, *words, says="0 workers; allowed: 1 to 256")
+
+    def test_no_ray(self, run, recipe, refused, monkeypatch, tmp_path):
+        monkeypatch.setitem(sys.modules, "ray", None)
+        words = ("ablate", recipe(), "--out", "o", "--ray")
+        refused(run, *words, says="pip install 'latentfoley[ray]'")
+        assert not list(tmp_path.rglob("*.flac"))

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -59,6 +60,16 @@ def test_generated_files_are_scored_against_the_prompts_they_carry(run, generate
     assert end.code == 0, end
     assert "CLAP score" in end.out
     assert "names differ" in end.err
+
+
+def test_without_ray_nothing_is_made_and_the_extra_is_named(
+    run, evaluate, refused, micro_model_folder, monkeypatch, tmp_path
+):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (tmp_path / "c.txt").write_text("rain\na dog\n")
+    words = ("evaluate", micro_model_folder, "real", "--captions", "c.txt", "--ray")
+    refused(run, *words, says="pip install 'latentfoley[ray]'")
+    assert not (tmp_path / "out").exists()
 
 
 class TestModels:

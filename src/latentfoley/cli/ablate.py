@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from latentfoley.cli import options
 from latentfoley.cli.output import require_place, resumable
 from latentfoley.progress import progress_bar
 
@@ -18,6 +19,7 @@ def ablate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only so many prompts, as many of each label.")
     ] = None,
+    ray: options.OnRay = False,
 ) -> None:
     """Compare settings or models over the same prompts; the same command resumes after a stop."""
     from rich.console import Console
@@ -31,7 +33,7 @@ def ablate(
     asked = read_recipe(recipe, AblationRecipe)
     require_place(out)
     with progress_bar("generating") as progress, resumable(out, "ablation"):
-        ablation = run(asked, out, workers=workers, limit=limit, progress=progress)
+        ablation = run(asked, out, workers=workers, limit=limit, progress=progress, ray=ray)
     for warning in ablation.warnings:
         Console(stderr=True, soft_wrap=True, highlight=False).print(
             f"[bold yellow]warning:[/] {escape(warning)}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latentfoley.cli import options
 from latentfoley.cli.output import resumable
 from latentfoley.progress import progress_bar
 
@@ -28,9 +29,6 @@ Captions = Annotated[
     Path | None, typer.Option(help="A .csv, .tsv or .jsonl from elsewhere that names files.")
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes; by default one per core.")]
-OnRay = Annotated[
-    bool, typer.Option("--ray", help="Work on Ray: here, or on the cluster of RAY_ADDRESS.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 _SHOWN = 10  # of each list of files; --json has all of them
@@ -42,7 +40,7 @@ def scan(
     layout: Layout = None,
     captions: Captions = None,
     workers: Workers = None,
-    ray: OnRay = False,
+    ray: options.OnRay = False,
     plot: Annotated[
         Path | None, typer.Option(help="Write histograms of durations and levels to this .png.")
     ] = None,
@@ -88,7 +86,7 @@ def prepare(
     layout: Layout = None,
     captions: Captions = None,
     workers: Workers = None,
-    ray: OnRay = False,
+    ray: options.OnRay = False,
     as_json: Json = False,
 ) -> None:
     """Pack a folder into tar shards: mono (the mean of the channels), at one rate, with a manifest.
@@ -140,7 +138,7 @@ def encode(
     batch_size: Annotated[int, typer.Option(help="Windows encoded together.")] = 16,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; or the fastest.")] = None,
     workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
-    ray: OnRay = False,
+    ray: options.OnRay = False,
     as_json: Json = False,
 ) -> None:
     """Encode shards: log-mels, latents and CLAP embeddings, under the key of what made them.

@@ -68,6 +68,7 @@ def evaluate(
         Path | None, Option(help="Folder of the cache; by default in ~/.cache.")
     ] = None,
     no_cache: Annotated[bool, Option("--no-cache", help="Compute all features again.")] = False,
+    ray: options.OnRay = False,
     out: Annotated[Path, Option("-o", "--out", help="Where a model's clips are kept.")] = Path(
         "out/evaluate"
     ),
@@ -109,6 +110,7 @@ def evaluate(
         limit=limit,
         bootstrap=Bootstrap(resamples=resamples),
         cache=None if no_cache else cache or cache_folder("features"),
+        ray=ray,
     )
     if json_file is not None and json_file != Path("-"):
         require_file_place(json_file, ".json")

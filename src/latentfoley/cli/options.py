@@ -1,4 +1,4 @@
-"""The options that `generate` and `edit` share: one meaning, one help text."""
+"""The options that several commands share: one meaning, one help text."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -106,3 +106,6 @@ Page = Annotated[
 ]
 Quiet = Annotated[bool, Option("-q", "--quiet", help="Say nothing but warnings and errors.")]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON object per file.")]
+OnRay = Annotated[
+    bool, Option("--ray", help="Work on Ray: here, or on the cluster of RAY_ADDRESS.")
+]

@@ -5,6 +5,7 @@ which calls `metrics/`).
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,12 +14,11 @@ from latentfoley.errors import InputError, nearest
 from latentfoley.evaluation.embedders import TextEmbedder, find_embedder, require_embedder
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.features.extract import (
-    FeatureExtractor,
-    FeatureSet,
     embed_texts,
     extract_all,
     extract_features,
 )
+from latentfoley.evaluation.features.extractors import FeatureExtractor, FeatureSet
 from latentfoley.evaluation.features.preprocess import (
     AudioPreprocessing,
     Samples,
@@ -35,6 +35,7 @@ from latentfoley.evaluation.sections import (
 from latentfoley.evaluation.sets.choose import as_set, limit_as
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, pairs, require_limit
 from latentfoley.levels import Levels
+from latentfoley.on_ray import connected, require_ray
 
 PROTOCOLS = ("latentfoley", "audioldm_eval")
 _TOOL_EMBEDDERS = ("cnn14-16k", "cnn14-32k", "vggish")
@@ -54,6 +55,8 @@ class Settings:
         limit: so many clips of each set, drawn evenly over their kinds.
         bootstrap: how intervals are drawn.
         cache: the folder of the cache; None for none.
+        ray: features are computed on Ray: on the cluster of the environment's RAY_ADDRESS, else
+            here. Sets, weights and cache lie where all machines find them.
     """
 
     embedders: tuple[str, ...] = ("clap",)
@@ -63,6 +66,7 @@ class Settings:
     limit: int | None = None
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     cache: Path | None = None
+    ray: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,16 @@ def evaluate(
             protocol.
         AudioFileError: files that cannot be read.
         ModelError: weights that are not those of the embedder.
+        MissingExtraError: Ray is asked for and not installed.
     """
     require_settings(settings)
+    with connected() if settings.ray else nullcontext():
+        return _evaluate(generated, reference, settings)
+
+
+def _evaluate(
+    generated: Path | ClipSet, reference: Path | ClipSet, settings: Settings
+) -> Evaluation:
     one = as_set(generated, settings.limit)
     other = limit_as(as_set(reference), one, settings.limit)
     paired, warning = pairs(one.clips, other.clips)
@@ -124,9 +136,9 @@ def evaluate(
         )
     cache, bootstrap = Cache(settings.cache), settings.bootstrap
     extractors = [_extractor(spec, settings.protocol) for spec in settings.embedders]
-    levels, of_generated = extract_all(one, extractors, cache)
+    levels, of_generated = extract_all(one, extractors, cache, ray=settings.ray)
     _require_sound(levels, one.source, "generated", warnings)
-    levels_of_reference, of_reference = extract_all(other, extractors, cache)
+    levels_of_reference, of_reference = extract_all(other, extractors, cache, ray=settings.ray)
     _require_sound(levels_of_reference, other.source, "reference", warnings)
     training = None if settings.training is None else as_set(settings.training)
     sections = [level_section(levels, bootstrap)]
@@ -134,7 +146,7 @@ def evaluate(
         inputs = Inputs(
             generated=features[0],
             reference=features[1],
-            training=_of_training(training, extractor, cache),
+            training=_of_training(training, extractor, cache, settings.ray),
             texts=_of_captions(one, extractor, cache, warnings),
             paired=paired,
         )
@@ -154,7 +166,10 @@ def require_settings(settings: Settings) -> None:
     Raises:
         InputError: an unknown protocol or embedder, weights that are not there, or a limit that
             leaves no set.
+        MissingExtraError: Ray is asked for and not installed.
     """
+    if settings.ray:
+        require_ray()
     require_limit(settings.limit)
     if settings.protocol not in PROTOCOLS:
         raise InputError(
@@ -172,7 +187,8 @@ def require_settings(settings: Settings) -> None:
 def _extractor(spec: str, protocol: str) -> FeatureExtractor:
     embedder = find_embedder(spec)
     own = embedder.preprocessing
-    return FeatureExtractor(embedder, own if protocol == "latentfoley" else as_audioldm_eval(own))
+    rules = own if protocol == "latentfoley" else as_audioldm_eval(own)
+    return FeatureExtractor(spec, embedder, rules)
 
 
 def _require_sound(levels: Sequence[Levels], source: Path, what: str, warnings: list[str]) -> None:
@@ -190,9 +206,9 @@ def _require_sound(levels: Sequence[Levels], source: Path, what: str, warnings: 
 
 
 def _of_training(
-    training: ClipSet | None, extractor: FeatureExtractor, cache: Cache
+    training: ClipSet | None, extractor: FeatureExtractor, cache: Cache, ray: bool
 ) -> FeatureSet | None:
-    return None if training is None else extract_features(training, extractor, cache)
+    return None if training is None else extract_features(training, extractor, cache, ray=ray)
 
 
 def _of_captions(

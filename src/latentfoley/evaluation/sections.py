@@ -11,7 +11,7 @@ import torch
 
 from latentfoley.config import MelConfig
 from latentfoley.errors import InputError
-from latentfoley.evaluation.features.extract import FeatureExtractor, FeatureSet
+from latentfoley.evaluation.features.extractors import FeatureExtractor, FeatureSet
 from latentfoley.evaluation.features.preprocess import Samples
 from latentfoley.evaluation.metrics.clap_score import clap_score, clap_similarity
 from latentfoley.evaluation.metrics.divergence import kl_sigmoid, kl_softmax

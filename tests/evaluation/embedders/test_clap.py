@@ -26,6 +26,16 @@ def test_the_same_sound_has_the_same_features(micro_model_folder):
     assert np.array_equal(clap.embed([tone()])[0].windows, clap.embed([tone()])[0].windows)
 
 
+def test_logits_do_not_depend_on_the_number_of_threads():
+    threads, logits = torch.get_num_threads(), []
+    for n in (1, 2):
+        torch.set_num_threads(n)
+        clap = find_embedder("clap")  # whose text tower is wide enough for two
+        torch.set_num_threads(threads)
+        logits.append(clap.embed([tone()])[0].logits)
+    assert np.array_equal(*logits)
+
+
 def test_company_moves_nothing_beyond_rounding(micro_model_folder):
     clap = find_embedder(f"clap={micro_model_folder}")
     sounds = [

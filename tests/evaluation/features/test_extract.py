@@ -11,13 +11,12 @@ from latentfoley.evaluation.embedders import Features
 from latentfoley.evaluation.features import extract
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.features.extract import (
-    FeatureExtractor,
-    FeatureSet,
     embed_texts,
     extract_all,
     extract_features,
     extract_levels,
 )
+from latentfoley.evaluation.features.extractors import FeatureExtractor, FeatureSet
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 from latentfoley.evaluation.sets.choose import as_set
 from signals import noise
@@ -28,7 +27,7 @@ HALF_RATE = AudioPreprocessing(sample_rate=8_000, min_samples=512)
 
 @pytest.fixture
 def extractor(bands):
-    return FeatureExtractor(bands(), bands.preprocessing)
+    return FeatureExtractor("bands", bands(), bands.preprocessing)
 
 
 def test_windows_are_pooled_or_averaged():
@@ -74,7 +73,7 @@ class TestOnePass:
         return paths
 
     def test_all_at_once_is_what_each_gives_alone(self, sets, bands, extractor, decoded):
-        clips, half = as_set(sets[0]), FeatureExtractor(bands(), HALF_RATE)
+        clips, half = as_set(sets[0]), FeatureExtractor("bands", bands(), HALF_RATE)
         levels, of_both = extract_all(clips, [extractor, half], NO_CACHE)
         assert sorted(decoded) == [clip.path for clip in clips.clips]
         assert levels == extract_levels(clips, NO_CACHE)

@@ -12,7 +12,7 @@ import numpy as np
 
 from latentfoley.errors import InputError, nearest
 from latentfoley.evaluation.embedders import Embedder, class_names
-from latentfoley.evaluation.features.extract import FeatureSet
+from latentfoley.evaluation.features.extractors import FeatureSet
 from latentfoley.evaluation.metrics.clap_score import cosines
 from latentfoley.evaluation.metrics.diversity import diversity_score
 from latentfoley.evaluation.metrics.frechet import frechet_distance

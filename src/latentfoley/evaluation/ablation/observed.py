@@ -27,15 +27,14 @@ from latentfoley.evaluation.ablation.statistics import (
     sign_flip_test,
     swap_test,
 )
-from latentfoley.evaluation.embedders import Embedder, TextEmbedder, class_names
+from latentfoley.evaluation.embedders import TextEmbedder, class_names
 from latentfoley.evaluation.features.cache import Cache
 from latentfoley.evaluation.features.extract import (
-    FeatureExtractor,
-    FeatureSet,
     embed_texts,
     extract_features,
     extract_levels,
 )
+from latentfoley.evaluation.features.extractors import FeatureExtractor, FeatureSet
 from latentfoley.evaluation.metrics.score import Interval, Rows, Values, rate_score
 from latentfoley.evaluation.sets.clips import Clip, ClipSet
 from latentfoley.evaluation.sets.generated import Job
@@ -175,6 +174,7 @@ class Observer:
     reference: ClipSet | None
     cache: Cache
     draws: Draws
+    ray: bool = False
 
     def levels(self, names: Sequence[str]) -> Iterator[tuple[str, Observed]]:
         """Yield every metric that needs no embedder."""
@@ -184,7 +184,8 @@ class Observer:
         if not wanted:
             return
         levels = [
-            [extract_levels(_clips(jobs), self.cache) for jobs in models] for models in self.grid
+            [extract_levels(_clips(jobs), self.cache, ray=self.ray) for jobs in models]
+            for models in self.grid
         ]
         for name, metric in wanted.items():
             numbers = [
@@ -192,13 +193,15 @@ class Observer:
             ]
             yield name, self._numbers(numbers, metric.share)
 
-    def features(self, embedder: Embedder, names: Sequence[str]) -> Iterator[tuple[str, Observed]]:
+    def features(
+        self, extractor: FeatureExtractor, names: Sequence[str]
+    ) -> Iterator[tuple[str, Observed]]:
         """Yield every metric that an embedder can compute."""
-        extractor = FeatureExtractor(embedder, embedder.preprocessing)
         cells = [[self._cell(extractor, jobs) for jobs in models] for models in self.grid]
         reference = np.empty((0, 0))
         if self.reference is not None:
-            reference = extract_features(self.reference, extractor, self.cache).rows
+            found = extract_features(self.reference, extractor, self.cache, ray=self.ray)
+            reference = found.rows
         for name in names:
             metric = METRICS[name]
             if isinstance(metric, ClipMetric):
@@ -206,7 +209,9 @@ class Observer:
                 computed = [[run for run in cell if run is not None] for cell in numbers]
                 if all(computed):
                     yield name, self._numbers(computed, metric.share)
-            elif isinstance(metric, SetMetric) and (metric.source == "rows" or embedder.classes):
+            elif isinstance(metric, SetMetric) and (
+                metric.source == "rows" or extractor.embedder.classes
+            ):
                 rows = [[self._by_prompt(metric, run.features) for run in cell] for cell in cells]
                 yield name, SetRows(rows, partial(_against, name, reference), self.draws)
 
@@ -218,7 +223,7 @@ class Observer:
             texts = embed_texts(captions, cast(TextEmbedder, embedder), self.cache)
         classes = [names.index(p.label) for p in self.prompts if p.label in names]
         return CellFeatures(
-            extract_features(clips, extractor, self.cache),
+            extract_features(clips, extractor, self.cache, ray=self.ray),
             texts,
             np.repeat(classes, len(jobs) // len(self.prompts)) if classes else None,
         )

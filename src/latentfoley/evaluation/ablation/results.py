@@ -9,7 +9,7 @@ from latentfoley.evaluation.ablation.observed import Observed, draw
 from latentfoley.evaluation.ablation.statistics import ALPHA, P, holm, runs_test
 from latentfoley.evaluation.metrics.score import Interval
 from latentfoley.evaluation.sets.prompts import Prompt
-from latentfoley.pools import map_in_processes
+from latentfoley.on_ray import map_on
 
 Verdict = Literal["higher", "lower", "not shown to differ"]
 
@@ -100,12 +100,17 @@ class Ablation:
 
 
 def compare(
-    observed: Sequence[Observed], cells: Sequence[Cell], pairs: Sequence[Pair], workers: int
+    observed: Sequence[Observed],
+    cells: Sequence[Cell],
+    pairs: Sequence[Pair],
+    workers: int | None,
+    *,
+    ray: bool = False,
 ) -> list[tuple[tuple[CellValue, ...], tuple[Difference, ...]]]:
     """Return, for each metric, the value of every cell and what can be said about every pair."""
     chosen = [[k] for k in range(len(cells))] + [[pair.one, pair.other] for pair in pairs]
     tasks = (seen.pick(places) for seen in observed for places in chosen)
-    drawn = map_in_processes(draw, tasks, workers)
+    drawn = map_on(ray, draw, tasks, workers, as_here=True)
     found = []
     for seen in observed:
         intervals = [next(drawn)[0] for _ in cells]

@@ -1,6 +1,7 @@
 """A recipe → clips, features, values, tests: the order of an ablation."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,12 @@ from latentfoley.evaluation.ablation.results import Ablation, Result, compare
 from latentfoley.evaluation.ablation.statistics import ALPHA
 from latentfoley.evaluation.embedders import Embedder, find_embedder
 from latentfoley.evaluation.features.cache import Cache
+from latentfoley.evaluation.features.extractors import FeatureExtractor
 from latentfoley.evaluation.metrics.score import FEWEST_CLIPS
 from latentfoley.evaluation.sets.choose import as_set
 from latentfoley.evaluation.sets.generated import generate_missing, load_cached
 from latentfoley.evaluation.sets.prompts import Prompt, read_labelled_prompts
+from latentfoley.on_ray import connected, require_ray
 from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
 from latentfoley.version import __version__
@@ -41,6 +44,7 @@ def ablate(
     workers: int | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
+    ray: bool = False,
 ) -> Ablation:
     """Generate what is missing of every cell, extract features, and test what differs.
 
@@ -48,16 +52,23 @@ def ablate(
         recipe: what to compare.
         folder: keeps the clips (`clips/`) and their features (`features/`), so that an
             interrupted run resumes and another recipe shares what it can.
-        workers: processes that generate clips and draw; None is one per core.
+        workers: processes that generate clips and draw, or tasks at once on a cluster; None is one
+            per core.
         limit: in place of the recipe's.
         progress: called with (clips generated, clips to generate).
+        ray: clips, features and draws are tasks of Ray: of the cluster of the environment's
+            RAY_ADDRESS, else of this machine. Models, weights, recordings and `folder` lie where
+            all machines find them.
 
     Raises:
         RecipeError, InputError: the recipe does not hold together, which is said before anything is
             generated.
         ModelError, AudioFileError: a model or a recording that cannot be used.
+        MissingExtraError: Ray is asked for and not installed.
     """
-    n_workers = require_workers(workers)
+    require_workers(workers)
+    if ray:
+        require_ray()
     cells = make_cells(recipe)
     pairs = make_pairs(cells, recipe.baselines)
     prompts = read_labelled_prompts(recipe.prompts, recipe.limit if limit is None else limit)
@@ -65,10 +76,11 @@ def ablate(
     require_embedders(recipe.metrics, embedders, prompts)
     reference = as_set(recipe.reference) if recipe.reference else None
     grid = lay_out(recipe, cells, prompts, folder / "clips")
-    generate_missing(list(in_turn(grid)), n_workers, progress)
     draws = Draws(recipe.resamples, recipe.permutations)
-    observer = Observer(grid, prompts, reference, Cache(folder / "features"), draws)
-    results = _results(recipe, observer, embedders, cells, pairs, n_workers)
+    observer = Observer(grid, prompts, reference, Cache(folder / "features"), draws, ray)
+    with connected() if ray else nullcontext():
+        generate_missing(list(in_turn(grid)), workers, progress, ray=ray)
+        results = _results(recipe, observer, embedders, cells, pairs, workers)
     return Ablation(
         cells=tuple(cells),
         prompts=tuple(prompts),
@@ -86,15 +98,16 @@ def _results(
     embedders: Sequence[Embedder],
     cells: Sequence[Cell],
     pairs: Sequence[Pair],
-    workers: int,
+    workers: int | None,
 ) -> tuple[Result, ...]:
     """Return the results, metric by metric in the order of the recipe."""
     observed = [("", name, one) for name, one in observer.levels(recipe.metrics)]
-    for embedder in embedders:
-        by_name = observer.features(embedder, recipe.metrics)
+    for spec, embedder in zip(recipe.embedders, embedders, strict=True):
+        extractor = FeatureExtractor(spec, embedder, embedder.preprocessing)
+        by_name = observer.features(extractor, recipe.metrics)
         observed += [(embedder.name, name, one) for name, one in by_name]
     observed.sort(key=lambda found: recipe.metrics.index(found[1]))
-    compared = compare([one for _, _, one in observed], cells, pairs, workers)
+    compared = compare([one for _, _, one in observed], cells, pairs, workers, ray=observer.ray)
     return tuple(
         Result(name, embedder, METRICS[name].unit, METRICS[name].better, *values)
         for (embedder, name, _), values in zip(observed, compared, strict=True)

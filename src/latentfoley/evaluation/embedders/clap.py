@@ -24,6 +24,7 @@ from latentfoley.errors import ModelError, nearest_files
 from latentfoley.evaluation.embedders.embedder import Features
 from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 from latentfoley.loading import RESOURCES
+from latentfoley.pools import on_one_core
 
 CLASSES = (
     "a dog barking", "a rooster crowing", "rain", "sea waves", "a crackling fire",
@@ -71,7 +72,9 @@ def load(path: Path | None) -> ClapEmbedder:
         raise ModelError(f"there is no folder '{folder}' with a CLAP.{nearest_files(folder)}")
     audio, text = _towers(folder)
     name = f"clap ({'tiny' if path is None else _name(folder)})"
-    return ClapEmbedder(name, _hash(folder), audio, text, _rows(text, list(CLASSES)))
+    with on_one_core():  # every machine gives the same logits
+        class_texts = _rows(text, list(CLASSES))
+    return ClapEmbedder(name, _hash(folder), audio, text, class_texts)
 
 
 def _towers(folder: Path) -> tuple[AudioTower, TextTower]:

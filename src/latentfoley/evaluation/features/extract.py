@@ -4,173 +4,75 @@ One pass over a set serves every extractor. A file is hashed once, and decoded o
 extractors whose results are not cached. Files that cannot be read are named, and never left out.
 """
 
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
-from latentfoley.audio import Recording, read_audio
-from latentfoley.errors import AudioFileError, InputError
-from latentfoley.evaluation.embedders import Embedder, Features, TextEmbedder
+from latentfoley.audio import read_audio
+from latentfoley.errors import AudioFileError
+from latentfoley.evaluation.embedders import TextEmbedder
 from latentfoley.evaluation.features.cache import Arrays, Cache, cache_key, content_hash
-from latentfoley.evaluation.features.preprocess import AudioPreprocessing, Samples
+from latentfoley.evaluation.features.extractors import (
+    Extractor,
+    FeatureExtractor,
+    FeatureSet,
+    LevelExtractor,
+)
 from latentfoley.evaluation.metrics.score import Rows
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_readable
-from latentfoley.levels import Levels, measure
-from latentfoley.pools import map_in_threads
+from latentfoley.levels import Levels
+from latentfoley.on_ray import map_in_tasks
+from latentfoley.pools import compute_on_one_core, map_in_threads
 
 _CLIPS_AT_ONCE = 8  # that a thread reads, and an extractor computes from, together: bounds memory
 _TEXTS_AT_ONCE = 64  # in a batch, which is as wide as its longest
-_LEVEL_RULES: dict[str, str | int] = {
-    "sample_rate": "own",
-    "channels": "mean",
-    "silence": "peak -80 dBFS, frames of 10 ms",
-    "true_peak": "4 times",
-}
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureSet:
-    """The features of a set of clips, by one embedder.
-
-    Attributes:
-        windows: the rows of every clip.
-        logits: one row per clip; None where the embedder has no classes.
-        pooled: whether `rows` are all windows instead of one mean per clip.
-    """
-
-    windows: Sequence[Float64[np.ndarray, "W D"]]
-    logits: Float64[np.ndarray, "N K"] | None
-    pooled: bool
-
-    @property
-    def per_clip(self) -> Rows:
-        """One row per clip: the mean of its windows."""
-        return np.stack([rows.mean(axis=0) for rows in self.windows])
-
-    @property
-    def owners(self) -> Int64[np.ndarray, "N"]:
-        """The clip of every row of `rows`."""
-        lengths = [len(rows) if self.pooled else 1 for rows in self.windows]
-        return np.repeat(np.arange(len(lengths)), lengths)
-
-    @property
-    def rows(self) -> Rows:
-        """The rows that a distance between sets is computed from."""
-        return np.concatenate(self.windows) if self.pooled else self.per_clip
-
-
-class Extractor(Protocol):
-    """Something that is computed from every clip of a set, several clips at once."""
-
-    @property
-    def identity(self) -> tuple[str, str, dict[str, str | int]]:
-        """Name, hash of the weights, preprocessing: what decides the result besides the file."""
-
-    def prepare(self, path: Path, recording: Recording) -> Any:
-        """Return what is needed of a recording; it is called once per file."""
-
-    def compute(self, paths: Sequence[Path], prepared: Sequence[Any]) -> list[Arrays]:
-        """Return the result of several files; it is called from several threads."""
-
-
-@dataclass(frozen=True)
-class FeatureExtractor:
-    """An embedder, and the preprocessing that it is used with."""
-
-    embedder: Embedder
-    preprocessing: AudioPreprocessing
-
-    @property
-    def identity(self) -> tuple[str, str, dict[str, str | int]]:
-        """See `Extractor`."""
-        return self.embedder.name, self.embedder.weights_hash, self.preprocessing.rules
-
-    def prepare(self, path: Path, recording: Recording) -> Samples:
-        """Return the samples that the embedder takes."""
-        return self.preprocessing.convert(path, recording)
-
-    def compute(self, paths: Sequence[Path], prepared: Sequence[Samples]) -> list[Arrays]:
-        """Return the features of several clips as they are cached.
-
-        Raises:
-            InputError: an embedder gave no features, or features that are not finite.
-        """
-        embedded = zip(paths, self.embedder.embed(prepared), strict=True)
-        return [self._arrays(path, features) for path, features in embedded]
-
-    def _arrays(self, path: Path, features: Features) -> Arrays:
-        if not (len(features.windows) and np.isfinite(features.windows).all()):
-            raise InputError(f"{self.embedder.name} gives no finite features of '{path}'")
-        arrays = {"windows": features.windows}
-        return arrays if features.logits is None else arrays | {"logits": features.logits}
-
-    def collect(self, found: Sequence[Arrays]) -> FeatureSet:
-        """Return the features of a set from those of its clips."""
-        logits = [arrays["logits"] for arrays in found if "logits" in arrays]
-        return FeatureSet(
-            [arrays["windows"] for arrays in found],
-            np.stack(logits) if len(logits) == len(found) else None,
-            self.embedder.pooled,
-        )
-
-
-class LevelExtractor:
-    """Loudness, silence and clipping, at each file's own rate."""
-
-    identity = ("levels", "", _LEVEL_RULES)
-
-    def prepare(self, path: Path, recording: Recording) -> Arrays:
-        """Return the levels of a recording as they are cached."""
-        levels = measure(recording.waveform, recording.sample_rate)
-        return {"levels": np.array(astuple(levels), np.float64)}
-
-    def compute(self, paths: Sequence[Path], prepared: Sequence[Arrays]) -> list[Arrays]:
-        """Return what was prepared."""
-        return list(prepared)
-
-    def collect(self, found: Sequence[Arrays]) -> list[Levels]:
-        """Return the levels of the clips of a set."""
-        rows = [arrays["levels"].tolist() for arrays in found]
-        return [Levels(a, b, c, bool(d), bool(e)) for a, b, c, d, e in rows]
 
 
 def extract_all(
-    clips: ClipSet, extractors: Sequence[FeatureExtractor], cache: Cache
+    clips: ClipSet, extractors: Sequence[FeatureExtractor], cache: Cache, *, ray: bool = False
 ) -> tuple[list[Levels], list[FeatureSet]]:
     """Return the levels of every clip, and the features of the set by each extractor.
+
+    Args:
+        clips: the set.
+        extractors: one for each embedder.
+        cache: where features are looked up and kept.
+        ray: on Ray, whose machines find files, weights and the cache at the same paths.
 
     Raises:
         AudioFileError: files that cannot be read.
         InputError: an embedder gave no features, or features that are not finite.
+        ModelError: an embedder has other weights on another machine.
     """
     levels = LevelExtractor()
-    of_levels, *of_embedders = _extract(clips, [levels, *extractors], cache)
+    of_levels, *of_embedders = _extract(clips, [levels, *extractors], cache, ray)
     collected = zip(extractors, of_embedders, strict=True)
     return levels.collect(of_levels), [one.collect(found) for one, found in collected]
 
 
-def extract_features(clips: ClipSet, extractor: FeatureExtractor, cache: Cache) -> FeatureSet:
-    """Return the features of a set by one extractor.
+def extract_features(
+    clips: ClipSet, extractor: FeatureExtractor, cache: Cache, *, ray: bool = False
+) -> FeatureSet:
+    """Return the features of a set by one extractor, as `extract_all`.
 
     Raises:
-        AudioFileError, InputError: as `extract_all`.
+        AudioFileError, InputError, ModelError: as `extract_all`.
     """
-    return extractor.collect(_extract(clips, [extractor], cache)[0])
+    return extractor.collect(_extract(clips, [extractor], cache, ray)[0])
 
 
-def extract_levels(clips: ClipSet, cache: Cache) -> list[Levels]:
-    """Return the levels of every clip.
+def extract_levels(clips: ClipSet, cache: Cache, *, ray: bool = False) -> list[Levels]:
+    """Return the levels of every clip, as `extract_all`.
 
     Raises:
         AudioFileError: files that cannot be read.
     """
-    return LevelExtractor().collect(_extract(clips, [LevelExtractor()], cache)[0])
+    return LevelExtractor().collect(_extract(clips, [LevelExtractor()], cache, ray)[0])
 
 
 @dataclass(eq=False)
@@ -183,7 +85,9 @@ class _OpenedClip:
     prepared: dict[int, Any] = field(default_factory=dict)
 
 
-def _extract(clips: ClipSet, extractors: Sequence[Extractor], cache: Cache) -> list[list[Arrays]]:
+def _extract(
+    clips: ClipSet, extractors: Sequence[Extractor], cache: Cache, ray: bool
+) -> list[list[Arrays]]:
     """Return the results of every extractor for every clip.
 
     Raises:
@@ -191,12 +95,24 @@ def _extract(clips: ClipSet, extractors: Sequence[Extractor], cache: Cache) -> l
     """
     starts = range(0, len(clips.clips), _CLIPS_AT_ONCE)
     batches = [clips.clips[start : start + _CLIPS_AT_ONCE] for start in starts]
-    work = partial(_extract_batch, extractors, cache)
-    outcomes = [outcome for batch in map_in_threads(work, batches) for outcome in batch]
+    if ray:
+        openers = [extractor.opener() for extractor in extractors]
+        done = map_in_tasks(partial(_extract_elsewhere, openers, cache), batches)
+    else:
+        done = map_in_threads(partial(_extract_batch, extractors, cache), batches)
+    outcomes = [outcome for batch in done for outcome in batch]
     broken = [str(outcome) for outcome in outcomes if isinstance(outcome, AudioFileError)]
     require_readable(clips.source, broken)
     found = [outcome.arrays for outcome in outcomes if isinstance(outcome, _OpenedClip)]
     return [[arrays[k] for arrays in found] for k in range(len(extractors))]
+
+
+def _extract_elsewhere(
+    openers: Sequence[Callable[[], Extractor]], cache: Cache, clips: Sequence[Clip]
+) -> list[_OpenedClip | AudioFileError]:
+    """Do in a process of its own what a thread does here, hence with the same bits."""
+    compute_on_one_core()
+    return _extract_batch([open_extractor() for open_extractor in openers], cache, clips)
 
 
 def _extract_batch(

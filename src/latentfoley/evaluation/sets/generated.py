@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from platform import node
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,13 +17,19 @@ import torch
 
 from latentfoley.checkpoints.registry import PUBLISHED
 from latentfoley.checkpoints.tensors import PICKLES
-from latentfoley.errors import UserError
+from latentfoley.errors import ModelError, UserError
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, in_turn, require_set
 from latentfoley.evaluation.sets.prompts import Prompt
+from latentfoley.on_ray import map_in_tasks
 from latentfoley.pipeline import Model
-from latentfoley.pools import map_in_processes, map_in_threads
+from latentfoley.pools import (
+    compute_on_one_core,
+    map_in_processes,
+    map_in_threads,
+    require_workers,
+)
 from latentfoley.progress import Progress
-from latentfoley.provenance import identity, read_provenance
+from latentfoley.provenance import ModelIdentity, identity, read_provenance
 from latentfoley.request import GenerationRequest
 
 _AT_ONCE = 256  # prompts of a request: bounds what is embedded together
@@ -35,14 +42,19 @@ class Job:
     Attributes:
         path: where to write it.
         model: what `load` takes.
+        made_by: which model that is, and on which kind of device.
         request: of this clip alone.
-        identity: of its samples.
     """
 
     path: Path
     model: str
+    made_by: ModelIdentity
     request: GenerationRequest
-    identity: str
+
+    @property
+    def identity(self) -> str:
+        """Of its samples."""
+        return identity(self.made_by, self.request)
 
     @property
     def is_cached(self) -> bool:
@@ -105,7 +117,9 @@ def generate_set(
     paths = {k: place / f"{prompt.key}.wav" for k, prompt in numbered}
     clips = tuple(Clip(prompt.key, paths[k], prompt.text, prompt.label) for k, prompt in numbered)
     require_set(place, clips)
-    jobs = [_job(path, model, request.clip(k)) for k, path in sorted(paths.items())]
+    jobs = [
+        Job(path, model.name, model.identity, request.clip(k)) for k, path in sorted(paths.items())
+    ]
     missing = [job for job in jobs if not job.is_cached]
     for n_done, _ in enumerate(_generate(model, missing), start=1):
         if progress is not None:
@@ -117,22 +131,36 @@ def find_job(folder: Path, model: str, request: GenerationRequest) -> Job:
     """Return the job of one clip in a folder that many models and settings share."""
     loaded = load_cached(model)
     asked = identity(loaded.identity, request)
-    return Job(folder / asked[:2] / f"{asked}.flac", model, request, asked)
+    return Job(folder / asked[:2] / f"{asked}.flac", model, loaded.identity, request)
 
 
-def generate_missing(jobs: Sequence[Job], workers: int, progress: Progress | None = None) -> int:
+def generate_missing(
+    jobs: Sequence[Job],
+    workers: int | None,
+    progress: Progress | None = None,
+    *,
+    ray: bool = False,
+) -> int:
     """Generate the clips that are not there yet, and return how many.
 
     On a CPU each worker is a process that computes in one thread. With GPUs there is one worker
     per GPU, a thread of this process, whatever `workers` says. An interrupted run leaves whole
     files, and the next one resumes.
+
+    On Ray each clip is a task, on the kind of device that this machine has.
+
+    Raises:
+        ModelError: another machine has another model under the name.
     """
     missing = list({job.path: job for job in jobs if not job.is_cached}.values())
     threads = torch.get_num_threads()
     devices = _gpus()
-    done = (
-        _on_gpus(missing, devices) if devices else map_in_processes(generate_one, missing, workers)
-    )
+    if ray:
+        done = map_in_tasks(generate_elsewhere, missing, workers, gpus=bool(devices))
+    elif devices:
+        done = _on_gpus(missing, devices)
+    else:
+        done = map_in_processes(generate_one, missing, require_workers(workers))
     try:
         for n_done, _ in enumerate(done, start=1):
             if progress is not None:
@@ -144,8 +172,27 @@ def generate_missing(jobs: Sequence[Job], workers: int, progress: Progress | Non
 
 def generate_one(job: Job) -> None:
     """Generate one clip on the CPU, in one thread."""
-    torch.set_num_threads(1)
+    compute_on_one_core()
     list(_generate(load_cached(job.model), [job]))
+
+
+def generate_elsewhere(job: Job) -> None:
+    """Generate one clip on a machine that may have other models and devices than a job's."""
+    compute_on_one_core()
+    list(_generate(_load_same(job.model, job.made_by), [job]))
+
+
+@lru_cache(maxsize=1)
+def _load_same(model: str, wanted: ModelIdentity) -> Model:
+    loaded = _load(model, wanted.device)
+    if loaded.identity != wanted:
+        there, here = loaded.identity.model_dump(), wanted.model_dump()
+        differ = [f"{k} {there[k]} instead of {here[k]}" for k in here if there[k] != here[k]]
+        raise ModelError(
+            f"the model '{model}' on {node()} is not the one where the command was given: "
+            f"{', '.join(differ)}"
+        )
+    return loaded
 
 
 @lru_cache(maxsize=1)  # jobs come model by model
@@ -200,10 +247,6 @@ def _neighbours(jobs: Sequence[Job]) -> Iterator[list[Job]]:
         some.append(job)
     if some:
         yield some
-
-
-def _job(path: Path, model: Model, request: GenerationRequest) -> Job:
-    return Job(path, model.name, request, identity(model.identity, request))
 
 
 def _about(model: Model, settings: GenerationRequest) -> dict[str, str]:
