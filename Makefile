@@ -42,6 +42,7 @@ bench: .venv/dev runs/tiny/manifest.jsonl runs/tiny/all.jsonl build/classifier.s
 	$(BIN)/python benchmarks/tiny/reconstruct.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/vocoders.py src/latentfoley/resources/tiny \
 		--manifest runs/tiny/all.jsonl --data $(DATA) --clips 80 --out benchmarks/tiny/vocoder.json
+	$(BIN)/python benchmarks/tiny/drums.py
 	$(BIN)/python benchmarks/tiny/speed.py
 	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
 	$(BIN)/python benchmarks/evaluation/speed.py

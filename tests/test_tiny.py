@@ -95,6 +95,14 @@ def test_its_card_states_what_evaluate_found():
             assert f"{figure['value']:.3g} ({low:.3g} to {high:.3g})" in card, (name, ears, score)
 
 
+def test_the_card_says_how_often_drums_are_silent():
+    report = json.loads((BENCHMARKS / "drums.json").read_text())
+    short, long = (report["clips"][name] for name in ("2 s", "5 s"))
+    said = f"({short['faint']} of {short['n']} clips nearly silent, "
+    said += f"at 5 s {long['faint']} of {long['n']};"
+    assert said in (TINY / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
 def test_the_readme_states_the_measured_figures():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     reports = {
