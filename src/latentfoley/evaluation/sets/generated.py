@@ -20,6 +20,7 @@ from latentfoley.errors import UserError
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, in_turn, require_set
 from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.pipeline import Model
+from latentfoley.places import is_remote
 from latentfoley.pools import map_in_processes, map_in_threads
 from latentfoley.progress import Progress
 from latentfoley.provenance import identity, read_provenance
@@ -62,6 +63,8 @@ def is_model(name: str, *, asked_for: bool) -> bool:
         asked_for: whether captions or a data set were given, so that what is no place here may be
             a model on the hub.
     """
+    if is_remote(name):
+        return False
     path = Path(name).expanduser()
     if name in ("tiny", *PUBLISHED) and not path.exists():
         return True
