@@ -5,7 +5,7 @@ packages for that are installed.
 """
 
 import shutil
-from hashlib import sha256
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -50,14 +50,13 @@ def s3():
     server.stop()
 
 
-@pytest.fixture(params=["memory", "s3"])
-def store(request, tmp_path):
+@pytest.fixture(scope="module", params=["memory", "s3"])
+def store(request):
     """An empty remote place."""
     root = request.getfixturevalue("s3") if request.param == "s3" else "memory:/"
-    place = Place.of(f"{root}/{sha256(str(tmp_path).encode()).hexdigest()[:12]}")
+    place = Place.of(f"{root}/chain")
     yield place
-    if place.files.exists(place.root):
-        place.files.rm(place.root, recursive=True)
+    place.files.rm(place.root, recursive=True)
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +102,9 @@ def hashes(place):
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def remote(folder, store, micro_model_folder):
-    """The same, prepared and encoded with every place remote."""
+    """The same, prepared and encoded with every place remote; whoever damages it mends it."""
     send(folder, Place.of(f"{store}/recordings"))
     prepare(f"{store}/recordings", f"{store}/prepared", **OPTIONS)
     encode_on(store, micro_model_folder)
@@ -151,14 +150,23 @@ def test_latents_are_read_through_copies(remote, local):
 
 
 def test_a_damaged_object_is_refused(remote, micro_model_folder):
-    latents = Place.of(f"{remote}/latents")
     shutil.rmtree(cache_folder("latents"), ignore_errors=True)  # else a good copy is used
-    latents.write("latents-000001-000.safetensors", b"other")
-    with pytest.raises(RecipeError, match=r"/latents-000001-000\.safetensors is damaged .*encode"):
-        LatentCache(str(latents))
-    Place.of(f"{remote}/prepared").write("shard-000001.tar", b"other")
-    with pytest.raises(RecipeError, match=rf"'{remote}/prepared/shard-000001.tar' is damaged"):
+    says = r"/latents-000001-000\.safetensors is damaged .*data encode` again"
+    with damaged(remote, "latents/latents-000001-000.safetensors", says):
+        LatentCache(f"{remote}/latents")
+    says = rf"'{remote}/prepared/shard-000001\.tar' is damaged: .*data prepare` again"
+    with damaged(remote, "prepared/shard-000001.tar", says):
         encode_on(remote, micro_model_folder)
+
+
+@contextmanager
+def damaged(place, name, says):
+    """Put other bytes in a file for a block that is refused for it."""
+    before = place.read(name)
+    place.write(name, b"other")
+    with pytest.raises(RecipeError, match=says):
+        yield
+    place.write(name, before)
 
 
 def test_settings_name_the_remote_place_and_no_secret(remote):
@@ -183,22 +191,22 @@ def test_what_a_batch_wrote_there_is_a_set(remote, micro_model, tmp_path, loose)
     asked = {"steps": 1, "duration_s": 0.3}
     rows = tuple(Row(k, f"row-{k}", {"prompt": f"rain {k}", **asked}) for k in range(3))
     settings = BatchSettings(loading={}, loose=loose, rows_per_shard=3)
-    for out in (f"{remote}/sounds", str(tmp_path / "sounds")):
+    sounds = f"{remote}/{'loose' if loose else 'sounds'}"
+    for out in (sounds, str(tmp_path / "sounds")):
         make_chunk(micro_model, Chunk(0, rows), tmp_path, out, settings)
         Place.of(out).write("batch.json", settings.model_dump_json().encode())
-    there = as_set(f"{remote}/sounds")
+    there = as_set(sounds)
     assert {clip.caption for clip in there.clips} == {"rain 0", "rain 1", "rain 2"}
     against = f"{remote}/prepared"
-    scores = [
-        evaluate(out, against, SCORES).to_record()
-        for out in (f"{remote}/sounds", tmp_path / "sounds")
-    ]
+    scores = [evaluate(out, against, SCORES).to_record() for out in (sounds, tmp_path / "sounds")]
     assert scores[0]["n_reference"] >= 2
     assert scores[0]["sections"] == scores[1]["sections"]
 
 
 def test_recordings_there_are_a_set_of_which_one_is_here_at_a_time(remote, folder, monkeypatch):
-    Place.of(f"{remote}/recordings").remove("broken.wav")
+    recordings = Place.of(f"{remote}/whole")
+    send(folder, recordings)
+    recordings.remove("broken.wav")
     here = tuple(clip for clip in list_local(folder) if clip.key != "broken")
     copies = []
     monkeypatch.setattr(
@@ -207,7 +215,7 @@ def test_recordings_there_are_a_set_of_which_one_is_here_at_a_time(remote, folde
             fetch(place, name, copy),
         )[1],
     )  # fmt: skip
-    there = as_set(f"{remote}/recordings")
+    there = as_set(recordings)
     assert [clip.key for clip in there.clips] == [clip.key for clip in here]
     one = evaluate(there, ClipSet(folder, here), SCORES).to_record()
     other = evaluate(ClipSet(folder, here), ClipSet(folder, here), SCORES).to_record()
@@ -240,14 +248,31 @@ class TestWhatCannotBe:
         with pytest.raises(InputError, match=r"'s3://no-such-bucket/x' cannot be .*bucket"):
             prepare(folder, "s3://no-such-bucket/x", **OPTIONS)
 
-    def test_a_place_that_nobody_answers_for(self, s3, folder, monkeypatch):
+    def test_a_place_that_nobody_answers_for(self, folder, monkeypatch):
         """The data set is not finished without the recordings that could not be reached."""
-        place = Place.of("s3://sounds/closed")
+        place = Place.of("memory://closed/recordings")
         send(folder, place)
 
         def refuse(*args, **kwargs):
             raise RuntimeError("the network is gone")
 
-        monkeypatch.setattr(type(place.files), "get_file", refuse)
-        with pytest.raises(InputError, match=r"cannot be read: RuntimeError: the network is gone"):
-            prepare(str(place), "memory://closed", **OPTIONS)
+        monkeypatch.setattr(place.files, "get_file", refuse)
+        with pytest.raises(InputError, match=r"'memory://.*/0\.wav' cannot be read: Runtime.*gone"):
+            prepare(str(place), "memory://closed/prepared", **OPTIONS)
+        assert Place.of("memory://closed/prepared").names() == ["dataset.json"]
+
+    @pytest.mark.parametrize("kind", [FileNotFoundError, PermissionError])
+    def test_a_recording_that_is_gone_or_closed_is_left_out(self, folder, monkeypatch, kind):
+        place = Place.of(f"memory://{kind.__name__}/recordings")
+        send(folder, place)
+        fetch = place.files.get_file
+
+        def refuse_one(name, *args, **kwargs):
+            if name.endswith("/0.wav"):
+                raise kind(2, "not for you")
+            fetch(name, *args, **kwargs)
+
+        monkeypatch.setattr(place.files, "get_file", refuse_one)
+        out = Place.of(f"memory://{kind.__name__}/prepared")
+        assert prepare(place, out, **OPTIONS).n_skipped == 2
+        assert b"0.wav' cannot be read: not for you" in out.read("skipped.jsonl")
