@@ -65,7 +65,7 @@ class Place:
             return where
         text = str(where)
         if not is_remote(text):
-            return cls(text, LocalFileSystem(), str(Path(text).absolute()))
+            return cls(text, LocalFileSystem(), Path(text).absolute().as_posix())
         require_no_credentials(text)
         protocol = text.partition("://")[0]
         if protocol not in fsspec.available_protocols():
