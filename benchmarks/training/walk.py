@@ -30,7 +30,7 @@ import latentfoley
 from latentfoley.audio import fit_length, normalise_peak
 from latentfoley.data.latents import LatentCache
 from latentfoley.data.metadata import read_manifest
-from latentfoley.data.shards import find_shards, read_shard
+from latentfoley.data.shards import read_shard
 from latentfoley.evaluation.metrics.frechet import frechet_distance
 from latentfoley.mel import log_mel
 
@@ -183,7 +183,7 @@ def compare(before: Rows, after: Rows, reference: Rows) -> dict[str, Any]:
 
 def held_out(prepared: Path, n_samples: int) -> list[np.ndarray]:
     """Return the recordings that were not trained on, cut or filled up as `data encode` does."""
-    pairs = (pair for shard in find_shards(prepared) for pair in read_shard(shard))
+    pairs = (pair for shard in sorted(prepared.glob("*.tar")) for pair in read_shard(shard))
     return [
         fit_length(normalise_peak(waveform[:n_samples]), n_samples)
         for clip, waveform in pairs

@@ -22,7 +22,7 @@ from latentfoley.clap_audio import AudioTower
 from latentfoley.data.encoder import Encoder, Source
 from latentfoley.data.latents import LatentCache, read_info
 from latentfoley.data.prepare import prepare
-from latentfoley.data.shards import find_shards, read_shard
+from latentfoley.data.shards import read_shard
 from latentfoley.errors import InputError, ModelError, RecipeError
 from latentfoley.mel import SILENCE, log_mel
 from latents import encode
@@ -138,7 +138,7 @@ class TestCache:
         cache = LatentCache(latents)
         expected = [
             (clip, window)
-            for shard in find_shards(shards)
+            for shard in sorted(shards.glob("*.tar"))
             for clip, waveform in read_shard(shard)
             for window in encoder.windows(waveform)
         ]
@@ -170,7 +170,7 @@ class TestCache:
     def test_what_was_said_of_a_clip_goes_with_its_windows(self, shards, latents):
         cache = LatentCache(latents)
         said = {cache.key(item): cache.captions(item) for item in range(len(cache))}
-        for clip, _ in (pair for path in find_shards(shards) for pair in read_shard(path)):
+        for clip, _ in (pair for path in sorted(shards.glob("*.tar")) for pair in read_shard(path)):
             assert said[clip.key] == (("caption of 2",) if clip.path == "2.wav" else ())
 
     def test_an_unknown_field(self, latents):

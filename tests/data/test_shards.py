@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from latentfoley.data.shards import Encoded, PreparedClip, read_shard, write_shard
 from latentfoley.encoding import encode_audio
 from latentfoley.errors import RecipeError
+from latentfoley.places import Place
 from signals import noise
 
 
@@ -33,7 +35,9 @@ def shard(tmp_path):
     clips = [clip(f"0000000{k}", captions=("rain",) * k) for k in range(3)]
     waveforms = [noise(0.1 + k / 10, seed=k) for k in range(3)]
     path = tmp_path / "shard-000000.tar"
-    assert write_shard(path, map(Encoded, clips, map(flac, waveforms))) == clips
+    written = write_shard(Place.of(tmp_path), path.name, map(Encoded, clips, map(flac, waveforms)))
+    data = path.read_bytes()
+    assert written == (clips, len(data), sha256(data).hexdigest())
     return path, clips, waveforms
 
 
@@ -62,13 +66,13 @@ def test_it_is_pairs_of_a_sound_and_a_json(shard):
 
 def test_the_bytes_depend_on_the_clips_alone(shard, tmp_path):
     path, clips, waveforms = shard
-    write_shard(tmp_path / "again.tar", map(Encoded, clips, map(flac, waveforms)))
+    write_shard(Place.of(tmp_path), "again.tar", map(Encoded, clips, map(flac, waveforms)))
     assert (tmp_path / "again.tar").read_bytes() == path.read_bytes()
 
 
 def test_no_clips_no_file(shard):
     path, *_ = shard
-    assert write_shard(path, []) == []
+    assert write_shard(Place.of(path.parent), path.name, []) == ([], 0, "")
     assert not path.exists()
 
 
@@ -81,7 +85,7 @@ def test_a_failure_leaves_the_old_one(shard):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        write_shard(path, fails())
+        write_shard(Place.of(path.parent), path.name, fails())
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
@@ -91,7 +95,8 @@ def test_a_failure_leaves_the_old_one(shard):
 def test_damage_is_never_a_crash(tmp_path_factory, cut, flip):
     """Whatever is cut off or changed: the clips before it, then our error or none."""
     path = tmp_path_factory.getbasetemp() / "damaged.tar"
-    write_shard(path, [Encoded(clip(f"{k}"), flac(noise(0.3, seed=k))) for k in range(2)])
+    clips = [Encoded(clip(f"{k}"), flac(noise(0.3, seed=k))) for k in range(2)]
+    write_shard(Place.of(path.parent), path.name, clips)
     data = bytearray(path.read_bytes())
     data[flip % len(data)] ^= 0x41
     path.write_bytes(bytes(data[: max(1, len(data) - cut)]))
@@ -124,7 +129,7 @@ def test_what_is_no_pair_is_named(tmp_path, members, says):
 
 
 def test_two_clips_of_one_name(tmp_path):
-    write_shard(tmp_path / "a.tar", [Encoded(clip(), flac(noise())) for _ in range(2)])
+    write_shard(Place.of(tmp_path), "a.tar", [Encoded(clip(), flac(noise())) for _ in range(2)])
     with pytest.raises(RecipeError, match="holds two clips called '00000000-a'"):
         list(read_shard(tmp_path / "a.tar"))
 

@@ -7,7 +7,7 @@ from folders import sound, write
 from latentfoley.data.encoder import Encoder, Source
 from latentfoley.data.latents import LatentCache
 from latentfoley.data.prepare import prepare
-from latentfoley.data.shards import find_shards, read_shard
+from latentfoley.data.shards import read_shard
 from latentfoley.data.variations import Augmentation, ShardWindows
 from latentfoley.errors import InputError, RecipeError
 from latents import encode
@@ -33,7 +33,7 @@ def shard(tmp_path_factory):
     write(folder / "long.txt", "a siren")
     write(folder / "kept.json", '{"split": "valid"}')
     prepare(folder, out, workers=1, held_out=0.0)
-    (shard,) = find_shards(out)
+    (shard,) = out.glob("*.tar")
     return shard
 
 
@@ -121,7 +121,7 @@ def test_they_are_drawn_from_the_sound_alone(shard, encoder):
 def test_a_shard_of_one_window_has_no_mixes(encoder, tmp_path):
     sound(tmp_path / "in/a.wav", noise(0.3))
     prepare(tmp_path / "in", tmp_path / "out", workers=1, held_out=0.0)
-    (alone,) = find_shards(tmp_path / "out")
+    (alone,) = (tmp_path / "out").glob("*.tar")
     assert len(windows_of(alone, encoder, mixes=5.0)) == 1
 
 

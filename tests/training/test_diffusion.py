@@ -11,6 +11,7 @@ from latentfoley.checkpoints.layout import open_unet
 from latentfoley.data.metadata import read_manifest, write_manifest
 from latentfoley.errors import RecipeError
 from latentfoley.lora import adapters
+from latentfoley.places import Place
 from latentfoley.training.diffusion import DiffusionTask
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
 from latentfoley.training.loop import train
@@ -74,6 +75,19 @@ class TestTraining:
         narrow = UNET.model_copy(update={"block_channels": (4, 8, 16), "heads": (1, 1, 2)})
         task = make(recipe(model=narrow.model_dump(), run={"batch_size": 32}))
         assert task.step(0)["loss"] == pytest.approx(1, abs=0.05)
+
+    def test_a_cache_in_a_remote_place_teaches_the_same(self, recipe, latents, tmp_path):
+        place = Place.of(f"memory://{tmp_path.name}/latents")
+        for file in (path for path in latents.rglob("*") if path.is_file()):
+            place.write(file.relative_to(latents).as_posix(), file.read_bytes())
+        losses = []
+        for folder in (latents, str(place)):
+            task = make(recipe(latents=folder))
+            losses.append([task.step(step)["loss"] for step in range(2)])
+        assert losses[0] == losses[1]
+        assert json.loads(recipe(latents=str(place)).model_dump_json())["data"] == {
+            "latents": str(place)
+        }
 
     def test_the_loss_falls(self, recipe):
         task = make(recipe(run={"batch_size": 8}))

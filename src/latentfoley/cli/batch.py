@@ -1,7 +1,6 @@
 """`latentfoley batch`: a manifest of requests → sounds and results, here or on a cluster."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,9 +20,7 @@ def batch(
             "any option by its Python name; id."
         ),
     ],
-    out: Annotated[
-        str, Option("-o", "--out", help="A folder or a remote place (s3://…), new or to resume.")
-    ],
+    out: Annotated[str, Option("-o", "--out", help="Folder or place (s3://…), new or to resume.")],
     loose: Annotated[
         bool, Option("--loose", help="One file for each sound instead of tar shards.")
     ] = False,
@@ -55,10 +52,8 @@ def batch(
     """
     from latentfoley.cluster.batch import Workers
     from latentfoley.cluster.batch import batch as run
-    from latentfoley.places import is_remote
 
-    place = Path("remote", out.replace("://", "/")) if is_remote(out) else Path(out)
-    with progress_bar("sounds", quiet=as_json) as progress, resumable(place, "batch"):
+    with progress_bar("sounds", quiet=as_json) as progress, resumable(out, "batch"):
         done = run(
             manifest,
             out,

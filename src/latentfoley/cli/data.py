@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Look at, pack and encode recordings to train on.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(help="Any folder of recordings, at any depth.")]
+Folder = Annotated[
+    str, typer.Argument(help="Any folder or place (s3://…) of recordings, at any depth.")
+]
+Out = Annotated[str, typer.Argument(help="Folder or place (s3://…): new, empty, or one to resume.")]
 Layout = Annotated[
     str | None,
     typer.Option(
@@ -74,7 +77,7 @@ def scan(
 @app.command()
 def prepare(
     folder: Folder,
-    out: Annotated[Path, typer.Argument(help="New or empty folder, or one to resume.")],
+    out: Out,
     rate: Annotated[int, typer.Option(help="Sample rate of the clips, in Hz.")] = 16_000,
     piece: Annotated[
         float, typer.Option(help="Cut recordings about that often, in seconds, 1 to 3600.")
@@ -119,8 +122,8 @@ def prepare(
 
 @app.command()
 def encode(
-    shards: Annotated[Path, typer.Argument(help="Folder that `data prepare` has written.")],
-    out: Annotated[Path, typer.Argument(help="New or empty folder, or one to resume.")],
+    shards: Annotated[str, typer.Argument(help="Folder or place that `data prepare` has written.")],
+    out: Out,
     model: Annotated[str, typer.Option("-m", "--model", help="tiny, a folder, or a hub id.")] = (
         "tiny"
     ),
@@ -172,7 +175,7 @@ def encode(
     _print_rows(_encoded_rows(made, out))
 
 
-def _encoded_rows(made: "CacheInfo", out: Path) -> dict[str, str]:
+def _encoded_rows(made: "CacheInfo", out: str) -> dict[str, str]:
     settings = made.settings
     window_s = settings.n_frames * settings.mel.hop_length / settings.mel.sample_rate
     return {
@@ -183,9 +186,11 @@ def _encoded_rows(made: "CacheInfo", out: Path) -> dict[str, str]:
     }
 
 
-def _prepared_rows(made: "Dataset", out: Path) -> dict[str, str]:
+def _prepared_rows(made: "Dataset", out: str) -> dict[str, str]:
+    from latentfoley.places import Place
+
     rate = made.settings.sample_rate
-    skipped = f" (see {out / 'skipped.jsonl'})" if made.n_skipped else ""
+    skipped = f" (see {Place.of(out).where('skipped.jsonl')})" if made.n_skipped else ""
     return {
         "shards": f"{made.n_shards:,} in {out}",
         "clips": f"{made.n_clips:,}, {_time(made.total_s)}, mono, {rate} Hz",

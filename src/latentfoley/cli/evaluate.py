@@ -28,10 +28,12 @@ _FOR_MODELS = (
 def evaluate(
     context: typer.Context,
     generated: Annotated[
-        Path,
-        typer.Argument(help="Folder or manifest of generated sounds, or a model."),
+        str,
+        typer.Argument(help="Folder, place (s3://…) or manifest of generated sounds, or a model."),
     ],
-    reference: Annotated[Path, typer.Argument(help="Folder, manifest or prepared set of sounds.")],
+    reference: Annotated[
+        str, typer.Argument(help="Folder, place, manifest or prepared set of sounds.")
+    ],
     dataset: Annotated[
         str | None,
         Option(help="REFERENCE is laid out as audiocaps, clotho, audioset or esc50."),
@@ -54,7 +56,7 @@ def evaluate(
         bool, Option("--reconstruction", help="Pairs are meant to be the same sound.")
     ] = False,
     training: Annotated[
-        Path | None, Option(help="The training sounds, to look for copies of them.")
+        str | None, Option(help="Folder or place of the training sounds, to look for copies.")
     ] = None,
     limit: Annotated[int | None, Option(help="Only so many of each set, of every kind.")] = None,
     json_file: Annotated[
@@ -120,8 +122,8 @@ def evaluate(
         _fetch(settings.embedders)
     require_settings(settings)
     reference_clips = reference_set(reference, dataset, split)
-    generated_clips: Path | ClipSet = generated
-    if is_model(str(generated), asked_for=captions is not None or dataset is not None):
+    generated_clips: str | ClipSet = generated
+    if is_model(generated, asked_for=captions is not None or dataset is not None):
         loading = {
             "revision": revision, "tokenizer": tokenizer, "prediction": prediction, "lora": lora,
             "device": device, "dtype": dtype, "compat": compat,
@@ -132,7 +134,7 @@ def evaluate(
             "seed": seed, "candidates": candidates, **options.given(steps=steps),
         }  # fmt: skip
         wanted = wanted_prompts(captions, reference_clips)
-        generated_clips = _generate(str(generated), loading, wanted, out, limit, sampling)
+        generated_clips = _generate(generated, loading, wanted, out, limit, sampling)
     else:
         _refuse_for_sounds(context, generated)
     _report(compare(generated_clips, reference_clips, settings), json_file, html_file)
@@ -170,7 +172,7 @@ def _generate(
         raise
 
 
-def _refuse_for_sounds(context: typer.Context, generated: Path) -> None:
+def _refuse_for_sounds(context: typer.Context, generated: str) -> None:
     """Refuse options that would change nothing.
 
     Raises:

@@ -19,6 +19,7 @@ from latentfoley.progress import Progress, no_bar, progress_bar
 
 if TYPE_CHECKING:
     from latentfoley.clip import Clip
+    from latentfoley.places import Where
     from latentfoley.provenance import Provenance
     from latentfoley.request import SamplingRequest
 
@@ -264,18 +265,24 @@ def interruptible(paths: list[Path], out: Path) -> Iterator[list[Path]]:
 
 
 @contextmanager
-def resumable(place: Path, what: str) -> Iterator[None]:
+def resumable(where: "Where", what: str) -> Iterator[None]:
     """Hold a place that is written to; at Ctrl-C leave nothing half-written, and say so.
 
+    A remote place is held for this machine alone.
+
     Raises:
-        InputError: another process writes to it.
+        InputError: another process writes to it, or as `Place.of`.
     """
     from latentfoley.files import locked, remove_parts
+    from latentfoley.places import Place
 
-    with locked(place, what):
+    place = Place.of(where)
+    folder = place.folder
+    with locked(folder or Path("remote", place.name.replace("://", "/")), what):
         try:
             yield
         except KeyboardInterrupt as stop:
-            remove_parts(place)  # of workers that were killed
+            if folder is not None:
+                remove_parts(folder)  # of workers that were killed
             stop.add_note("what is written is whole, and the same command resumes")
             raise

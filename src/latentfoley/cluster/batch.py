@@ -274,7 +274,7 @@ def _remove_leftovers(place: Place, n_chunks: int) -> None:
     used = {Path(part_name(k)).name for k in range(n_chunks)}
     used |= {shard_name(k) for k in range(n_chunks)}
     there = [name for name in place.names() if name.startswith("shard-")]
-    there += [f"results/{name}" for name in Place.of(f"{place}/results").names()]
+    there += [f"results/{name}" for name in place.names("results")]
     for name in there:
         if name.rpartition("/")[2] not in used:
-            place.files.rm_file(f"{place.root}/{name}")
+            place.remove(name)

@@ -27,7 +27,7 @@ from latentfoley.cluster.row import FILES, Find, Made, Result, make_rows
 from latentfoley.config import Config
 from latentfoley.data.pack import clip_key
 from latentfoley.data.shards import Encoded, PreparedClip, shard_name, write_tar
-from latentfoley.errors import InputError
+from latentfoley.errors import InputError, UserError
 from latentfoley.pipeline import Model
 from latentfoley.places import Place, is_remote
 from latentfoley.version import __version__
@@ -132,15 +132,11 @@ def _state(name: object, folder: Path) -> str:
     """Return what changes when a recording does; "" of none, and of one that cannot be read."""
     if name is None:
         return ""
+    parent, _, last = str(name).rpartition("/") if is_remote(str(name)) else (folder, "", str(name))
     try:
-        if is_remote(str(name)):
-            parent, _, last = str(name).rpartition("/")
-            place = Place.of(parent)
-            return str(place.files.ukey(f"{place.root}/{last}"))
-        state = (folder / str(name)).stat()
-    except (OSError, InputError):
+        return str(Place.of(parent).state(last))
+    except UserError:  # no such protocol, no package for it, or it refuses: said when it is read
         return ""
-    return f"{state.st_size} {state.st_mtime_ns}"
 
 
 class _Part(NamedTuple):

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from hashlib import sha256
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -20,22 +20,23 @@ from latentfoley.data.encoder import Encoder, Fields, Source, Window, load_encod
 from latentfoley.data.latent_files import (
     Record,
     is_whole,
+    list_records,
     list_windows_files,
     read_record,
-    record_path,
-    windows_path,
-    windows_paths,
+    record_name,
+    windows_name,
+    windows_names,
 )
 from latentfoley.data.latents import FIELDS, MARKER, METADATA, CacheInfo, CacheSettings
 from latentfoley.data.pack import cannot_write
 from latentfoley.data.prepare import begin
-from latentfoley.data.shard_files import require_clips, require_shards, require_written
+from latentfoley.data.shard_files import require_clips, require_shards, written_shard
 from latentfoley.data.shards import PreparedClip, read_dataset
 from latentfoley.data.variations import Augmentation, ShardWindows
-from latentfoley.encoding import write_atomically
 from latentfoley.errors import InputError
-from latentfoley.files import remove_parts, stored_path
+from latentfoley.files import remove_parts
 from latentfoley.on_ray import map_on
+from latentfoley.places import Place, Where, stored_name
 from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
 
@@ -43,8 +44,9 @@ _FILE_S = 1200.0  # of sound in a file: 30 MB
 
 
 class Task(NamedTuple):
-    """A shard to encode, and the encoder to do it with."""
+    """A shard to encode, the places of both sides, and the encoder to do it with."""
 
+    shards: str
     shard: str
     out: str
     source: Source
@@ -54,8 +56,8 @@ class Task(NamedTuple):
 
 
 def encode(
-    shards: Path,
-    out: Path,
+    shards: Where,
+    out: Where,
     source: Source,
     augmentation: Augmentation,
     *,
@@ -67,8 +69,8 @@ def encode(
     """Encode every clip of a prepared data set, window by window.
 
     Args:
-        shards: a folder that `prepare` has written.
-        out: an empty or new folder, or one that the same call has begun.
+        shards: a folder or place that `prepare` has written.
+        out: an empty or new folder or place, or one that the same call has begun.
         source: which encoder, and windows of which length.
         augmentation: what is encoded beside the consecutive windows.
         batch_size: windows encoded together, 1 to 4096.
@@ -84,33 +86,39 @@ def encode(
         RecipeError: no finished data set, or one with a shard that is gone or damaged.
         ModelError: no such model, or one without an audio tower.
         InputError: an option, rate or place that is not allowed, a cache that another model or
-            other settings have begun, or a disk that refuses.
+            other settings have begun, or a disk or a store that refuses.
     """
     n_workers = require_workers(workers)
     if not 1 <= batch_size <= 4096:
         raise InputError(f"a batch of {batch_size} windows; allowed: 1 to 4096")
-    dataset = read_dataset(shards)
-    paths = require_shards(shards, dataset.n_shards)
+    origin, place = Place.of(shards), Place.of(out)
+    dataset = read_dataset(origin)
+    names = require_shards(origin, dataset.n_shards)
     load_encoder.cache_clear()  # a folder may hold another model than it did
     encoder = load_encoder(source)
-    _require_rate(shards, dataset.settings.sample_rate, encoder)
-    place = stored_path(shards, out)
-    settings = CacheSettings(shards=place, **dict(encoder.identity), **dict(augmentation))
-    begin(out, MARKER, CacheInfo(settings=settings))
+    _require_rate(origin, dataset.settings.sample_rate, encoder)
+    settings = CacheSettings(
+        shards=stored_name(origin, place), **dict(encoder.identity), **dict(augmentation)
+    )
+    begin(place, MARKER, CacheInfo(settings=settings))
     n_threads = 1 if ray else max(1, torch.get_num_threads() // n_workers)
-    tasks = (Task(str(path), str(out), source, settings, batch_size, n_threads) for path in paths)
-    total, used = CacheInfo(settings=settings), set[Path]()
-    for path, record in zip(
-        paths, map_on(ray, encode_shard, tasks, n_workers, gpus=True), strict=True
+    tasks = (
+        Task(origin.name, name, place.name, source, settings, batch_size, n_threads)
+        for name in names
+    )
+    total, used = CacheInfo(settings=settings), set[str]()
+    for name, record in zip(
+        names, map_on(ray, encode_shard, tasks, n_workers, gpus=True), strict=True
     ):
-        used |= {record_path(out, path.stem), *windows_paths(out, path.stem, record)}
+        stem = PurePosixPath(name).stem
+        used |= {record_name(stem), *windows_names(stem, record)}
         total = _add(total, record)
         progress(total.n_clips, dataset.n_clips)
-    require_clips(shards, dataset.n_clips, total.n_clips)
-    return _finish(out, used, total)
+    require_clips(origin, dataset.n_clips, total.n_clips)
+    return _finish(place, used, total)
 
 
-def _require_rate(shards: Path, sample_rate: int, encoder: Encoder) -> None:
+def _require_rate(shards: Place, sample_rate: int, encoder: Encoder) -> None:
     wanted = encoder.mel.sample_rate
     if sample_rate != wanted:
         raise InputError(
@@ -124,24 +132,25 @@ def encode_shard(task: Task) -> Record:
 
     Raises:
         RecipeError: the shard is damaged.
-        InputError: the disk refuses.
+        InputError: a disk or a store refuses.
     """
     torch.set_num_threads(task.n_threads)
-    out, shard = Path(task.out), Path(task.shard)
-    begun = Record(settings=_hash(task.settings), source=require_written(shard))
-    record = read_record(out, shard.stem)
-    if record is None or not _holds(record, begun, out, shard.stem):
+    out, stem = Place.of(task.out), PurePosixPath(task.shard).stem
+    with written_shard(Place.of(task.shards), task.shard) as (shard, source):
+        begun = Record(settings=_hash(task.settings), source=source)
         try:
-            record = _write_windows(task, begun)
-            write_atomically(record_path(out, shard.stem), record.model_dump_json().encode())
+            record = read_record(out, stem)
+            if record is None or not _holds(record, begun, out, stem):
+                record = _write_windows(task, shard, begun)
+                out.write(record_name(stem), record.model_dump_json().encode())
         except OSError as error:
             raise cannot_write(out, error) from None
     return record
 
 
-def _write_windows(task: Task, record: Record) -> Record:
+def _write_windows(task: Task, shard: Path, record: Record) -> Record:
     """Write a shard's windows, file by file; return the record with its counts."""
-    out, shard, encoder = Path(task.out), Path(task.shard), load_encoder(task.source)
+    out, encoder = Place.of(task.out), load_encoder(task.source)
     shard_windows = ShardWindows(encoder, task.settings)
     windows = shard_windows.windows(shard)
     per_file = max(1, int(_FILE_S * encoder.mel.sample_rate / encoder.n_samples))
@@ -152,7 +161,7 @@ def _write_windows(task: Task, record: Record) -> Record:
         # One entry: safetensors writes several in an order that differs from run to run.
         about = json.dumps({"keys": fields.keys, "captions": fields.captions})
         data = save(fields.tensors, {METADATA: about})
-        write_atomically(windows_path(out, shard.stem, len(n_windows)), data)
+        out.write(windows_name(shard.stem, len(n_windows)), data)
         n_windows.append(len(fields.keys))
         hashes.append(sha256(data).hexdigest())
         n_held_out += int(fields.tensors["held_out"].sum())
@@ -199,7 +208,7 @@ def _hash(settings: CacheSettings) -> str:
     return sha256(settings.model_dump_json(exclude={"shards"}).encode()).hexdigest()
 
 
-def _holds(record: Record, begun: Record, out: Path, shard: str) -> bool:
+def _holds(record: Record, begun: Record, out: Place, shard: str) -> bool:
     """Return whether the windows of a shard are there, and of these settings and this shard."""
     same = (record.settings, record.source) == (begun.settings, begun.source)
     return same and is_whole(out, shard, record)
@@ -216,17 +225,17 @@ def _add(total: CacheInfo, record: Record) -> CacheInfo:
     )
 
 
-def _finish(out: Path, used: set[Path], total: CacheInfo) -> CacheInfo:
+def _finish(out: Place, used: set[str], total: CacheInfo) -> CacheInfo:
     """Say that all is there; remove what is of shards that are gone, and what is half-written."""
     info = total.model_copy(update={"complete": True})
-    records = out / "records"
-    there = [*list_windows_files(out), *records.glob("shard-*.json")]
-    gone = [path for path in there if path not in used]
+    there = [*list_windows_files(out), *map(record_name, list_records(out))]
     try:
-        remove_parts(out)
-        for path in gone:
-            path.unlink(missing_ok=True)
-        write_atomically(out / MARKER, info.model_dump_json(indent=2).encode())
+        if out.folder is not None:
+            remove_parts(out.folder)
+        for name in there:
+            if name not in used:
+                out.remove(name)
+        out.write(MARKER, info.model_dump_json(indent=2).encode())
     except OSError as error:
         raise cannot_write(out, error) from None
     return info

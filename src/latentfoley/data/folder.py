@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latentfoley.errors import AudioFileError, InputError, nearest_files
+from latentfoley.places import Place, Where
 
 # What looks like sound. Some of it is not read here: it is listed as broken, with the reason,
 # instead of being passed over.
@@ -30,12 +31,19 @@ class Found(NamedTuple):
     fault: str = ""
 
 
-def require_folder(folder: Path) -> None:
+def require_folder(where: Where) -> None:
     """Refuse what is not a folder that can be listed.
 
     Raises:
-        InputError: no such folder (with the nearest name), a file, or no permission.
+        InputError: no such folder (with the nearest name), a file, or no permission; or as
+            `Place.of`.
     """
+    place = Place.of(where)
+    folder = place.folder
+    if folder is None:
+        if not place.entries():
+            raise InputError(f"there is no folder '{place}', or nothing in it")
+        return
     if not folder.exists():
         raise InputError(f"there is no folder '{folder}'.{nearest_files(folder)}")
     if not folder.is_dir():
@@ -47,13 +55,31 @@ def require_folder(folder: Path) -> None:
         raise InputError(f"'{folder}' cannot be listed: {error.strerror}") from None
 
 
-def find_recordings(folder: Path) -> Iterator[Found]:
+def find_recordings(where: Where) -> Iterator[Found]:
     """Yield every recording under a folder by its suffix, and every sub-folder that is closed.
 
-    Sorted by name within a folder, files before sub-folders. Links to folders are not followed,
-    because they can lead in circles.
+    Sorted by name within a folder, files before sub-folders, wherever it is. Links to folders are
+    not followed, because they can lead in circles.
     """
-    yield from _walk(folder, "")
+    place = Place.of(where)
+    if place.folder is None:
+        yield from (Found(path) for path in walk_place(place) if is_sound(path))
+    else:
+        yield from _walk(place.folder, "")
+
+
+def walk_place(place: Place, prefix: str = "") -> Iterator[str]:
+    """Yield the name of every file in a remote place that is not hidden, in the same order.
+
+    Raises:
+        InputError: the place refuses to be listed.
+    """
+    entries = place.entries(prefix.rstrip("/"))
+    visible = sorted(one for one in entries if not one[0].startswith((".", "__MACOSX")))
+    yield from (f"{prefix}{name}" for name, is_folder in visible if not is_folder)
+    for name, is_folder in visible:
+        if is_folder:
+            yield from walk_place(place, f"{prefix}{name}/")
 
 
 def list_recordings(folder: Path) -> list[Path]:

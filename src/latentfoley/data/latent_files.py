@@ -7,14 +7,15 @@ It does not know how windows are made (`encode.py`) or read (`latents.py`).
 """
 
 import re
-from functools import cache
-from hashlib import file_digest
-from pathlib import Path
+from fnmatch import fnmatch
+from functools import cache, partial
+from pathlib import PurePosixPath
 
 from safetensors import SafetensorError, safe_open
 
 from latentfoley.config import Config
-from latentfoley.errors import RecipeError
+from latentfoley.errors import InputError, RecipeError
+from latentfoley.places import Place
 
 _NAME = re.compile(r"latents-\d+-\d+\.safetensors")
 _AGAIN = "run the same `latentfoley data encode` again"
@@ -40,67 +41,79 @@ class Record(Config):
     n_silent: int = 0
 
 
-def record_path(folder: Path, shard: str) -> Path:
-    """Return where the record of a shard is, by the shard's name without its suffix."""
-    return folder / "records" / f"{shard}.json"
+def record_name(shard: str) -> str:
+    """Return where the record of a shard is in a cache, by the shard's name without its suffix."""
+    return f"records/{shard}.json"
 
 
-def read_record(folder: Path, shard: str) -> Record | None:
-    """Return the record of a shard, None where there is no sound one."""
+def read_record(place: Place, shard: str) -> Record | None:
+    """Return the record of a shard, None where there is no sound one.
+
+    Raises:
+        InputError: a remote place refuses.
+    """
     try:
-        return Record.model_validate_json(record_path(folder, shard).read_text(encoding="utf-8"))
+        return Record.model_validate_json(place.read(record_name(shard)) or b"")
+    except InputError:
+        raise
     except (OSError, ValueError):  # none yet, or of another version: the shard is encoded again
         return None
 
 
-def windows_path(folder: Path, shard: str, part: int) -> Path:
-    """Return where a file of a shard's windows is."""
-    return folder / f"latents-{shard.removeprefix('shard-')}-{part:03d}.safetensors"
+def windows_name(shard: str, part: int) -> str:
+    """Return the name of a file of a shard's windows."""
+    return f"latents-{shard.removeprefix('shard-')}-{part:03d}.safetensors"
 
 
-def windows_paths(folder: Path, shard: str, record: Record) -> list[Path]:
-    """Return where the files of a shard's windows are."""
-    return [windows_path(folder, shard, part) for part in range(len(record.windows))]
+def windows_names(shard: str, record: Record) -> list[str]:
+    """Return the names of the files of a shard's windows."""
+    return [windows_name(shard, part) for part in range(len(record.windows))]
 
 
-def list_windows_files(folder: Path) -> list[Path]:
-    """Return the files of windows in a folder, in order; files of other names are left alone."""
-    return sorted(p for p in folder.glob("latents-*.safetensors") if _NAME.fullmatch(p.name))
+def list_windows_files(place: Place) -> list[str]:
+    """Return the files of windows in a cache, in order; files of other names are left alone."""
+    return [name for name in place.names() if _NAME.fullmatch(name)]
 
 
-def is_whole(folder: Path, shard: str, record: Record) -> bool:
+def list_records(place: Place) -> list[str]:
+    """Return the shards of which a cache has records."""
+    names = [PurePosixPath(name) for name in place.names("records")]
+    return [name.stem for name in names if fnmatch(name.name, "shard-*.json")]
+
+
+def is_whole(place: Place, shard: str, record: Record) -> bool:
     """Return whether the files of a shard's windows are what was written."""
-    paths = windows_paths(folder, shard, record)
-    if not all(path.is_file() for path in paths):
+    names = windows_names(shard, record)
+    if not all(map(place.has, names)):
         return False
     if record.sha256:
-        return all(map(_has_hash, paths, record.sha256))
-    return all(map(_has_windows, paths, record.windows))
+        return all(map(partial(has_hash, place), names, record.sha256))
+    return all(map(partial(_has_windows, place), names, record.windows))
 
 
-def require_written(folder: Path) -> list[Path]:
-    """Return the files of windows of a cache, after each was compared with its record.
+def require_files(place: Place) -> dict[str, str]:
+    """Return the files of windows of a cache, in order, with the hash that each has to have.
 
-    A file is read once for its hash in a process, however often its cache is opened.
+    It is "" of what was written before hashes were kept.
 
     Raises:
-        RecipeError: a file is gone, or its bytes are not those that were written.
+        RecipeError: a file is gone.
+        InputError: a remote place refuses.
     """
-    for path in sorted((folder / "records").glob("shard-*.json")):
-        record = read_record(folder, path.stem)
+    there = dict.fromkeys(list_windows_files(place), "")
+    for shard in list_records(place):
+        record = read_record(place, shard)
         if record is None:
             continue
-        files = windows_paths(folder, path.stem, record)
-        gone = [file.name for file in files if not file.is_file()]
+        names = windows_names(shard, record)
+        gone = [name for name in names if name not in there]
         if gone:
-            raise RecipeError(f"'{folder}' is not whole: {gone[0]} is gone; {_AGAIN}")
-        for file, sha256 in zip(files, record.sha256, strict=False):
-            if not _has_hash(file, sha256):
-                raise damaged(file, "its bytes are not those that were written")
-    return list_windows_files(folder)
+            raise RecipeError(f"'{place}' is not whole: {gone[0]} is gone; {_AGAIN}")
+        there |= zip(names, record.sha256, strict=False)
+    return there
 
 
-def require_count(folder: Path, n_windows: int, n_found: int) -> None:
+def require_count(place: Place, n_windows: int, n_found: int) -> None:
     """Refuse a cache whose files hold more or fewer windows than it was finished with.
 
     Raises:
@@ -108,35 +121,34 @@ def require_count(folder: Path, n_windows: int, n_found: int) -> None:
     """
     if n_found != n_windows:
         raise RecipeError(
-            f"'{folder}' is not whole: it was finished with {n_windows} windows and holds "
+            f"'{place}' is not whole: it was finished with {n_windows} windows and holds "
             f"{n_found}; {_AGAIN}"
         )
 
 
-def damaged(path: Path, why: object) -> RecipeError:
+def damaged(path: object, why: object) -> RecipeError:
     """Return the error for a file that cannot be trusted."""
     return RecipeError(f"{path} is damaged ({why}); {_AGAIN}")
 
 
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file; it is read once for each state (size and time) that it has."""
-    state = path.stat()
-    return _hash_state(path, state.st_size, state.st_mtime_ns)
+def not_written(path: object) -> RecipeError:
+    """Return the error for a file whose hash is another than it should be."""
+    return damaged(path, "its bytes are not those that were written")
+
+
+def has_hash(place: Place, name: str, sha256: str) -> bool:
+    """Return whether a file has a hash; it is read once in a process for each state that it has."""
+    return _hash_state(place, name, place.state(name)) == sha256
 
 
 @cache
-def _hash_state(path: Path, n_bytes: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+def _hash_state(place: Place, name: str, state: tuple[int | str, ...]) -> str:
+    return place.hash(name)
 
 
-def _has_hash(path: Path, sha256: str) -> bool:
-    return hash_file(path) == sha256
-
-
-def _has_windows(path: Path, n_windows: int) -> bool:
+def _has_windows(place: Place, name: str, n_windows: int) -> bool:
     try:
-        with safe_open(path, "pt") as file:
+        with place.local(name) as path, safe_open(path, "pt") as file:
             return bool(file.get_slice("held_out").get_shape() == [n_windows])
     except (SafetensorError, OSError):
         return False

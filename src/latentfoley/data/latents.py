@@ -7,7 +7,7 @@
 A cache knows the identity of the encoder that made it (`encoder.py`); one that another encoder made
 is refused, and so is one of which a file is missing or damaged. Every file is hashed when a cache
 is opened for the first time in a process: 0.7 s of CPU a GB. Reading keeps an index of eight bytes
-a window in memory and a hash for each file.
+a window in memory and a hash for each file. A cache in a remote place is read through copies.
 
 It does not know how windows are made (`encode.py`) or what is learnt from them.
 """
@@ -15,7 +15,6 @@ It does not know how windows are made (`encode.py`) or what is learnt from them.
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -25,10 +24,18 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from latentfoley.config import Config
+from latentfoley.data.copies import kept_copy
 from latentfoley.data.encoder import Encoder, Identity
-from latentfoley.data.latent_files import damaged, require_count, require_written
+from latentfoley.data.latent_files import (
+    damaged,
+    has_hash,
+    not_written,
+    require_count,
+    require_files,
+)
 from latentfoley.data.variations import Augmentation
-from latentfoley.errors import RecipeError, nearest, nearest_files
+from latentfoley.errors import InputError, RecipeError, nearest
+from latentfoley.places import Place, Where, nearest_place
 
 MARKER, METADATA = "cache.json", "latentfoley"
 FIELDS = ("log_mel", "mean", "std", "E", "held_out", "start_s")
@@ -37,8 +44,8 @@ _OPEN_FILES = 32
 
 
 class CacheSettings(Identity, Augmentation):
-    """What a cache depends on: the encoder, its windows, and the folder of the shards: absolute, or
-    relative to the cache."""
+    """What a cache depends on: the encoder, its windows, and the place of the shards: absolute,
+    relative to the cache, or remote."""
 
     shards: str
 
@@ -61,31 +68,36 @@ class CacheInfo(Config):
     n_silent: int = 0
 
 
-def read_info(folder: Path) -> CacheInfo:
+def read_info(where: Where) -> CacheInfo:
     """Return what a cache says about itself.
 
     Raises:
         RecipeError: the folder holds no cache, or one that is damaged or not finished.
+        InputError: its place refuses.
     """
-    path = folder / MARKER
-    if not path.is_file():
-        hint = nearest_files(folder) if not folder.exists() else ""
-        raise RecipeError(
-            f"'{folder}' holds no {MARKER}: give a folder that `latentfoley data encode` has "
-            f"written.{hint}"
-        )
+    place = Place.of(where)
+    path = place.where(MARKER)
     try:
-        info = CacheInfo.parse(json.loads(path.read_text(encoding="utf-8")), where=str(path))
+        data = place.read(MARKER)
+        if data is not None:
+            info = CacheInfo.parse(json.loads(data), where=path)
+    except InputError:
+        raise
     except (ValueError, OSError) as error:
         raise RecipeError(f"{path} cannot be read ({error})") from None
+    if data is None:
+        raise RecipeError(
+            f"'{place}' holds no {MARKER}: give a folder that `latentfoley data encode` has "
+            f"written.{nearest_place(place)}"
+        )
     if not info.complete:
         raise RecipeError(
-            f"'{folder}' is not finished: run the same `latentfoley data encode` again to go on"
+            f"'{place}' is not finished: run the same `latentfoley data encode` again to go on"
         )
     return info
 
 
-def require_made_by(folder: Path, made: Identity, now: Identity) -> None:
+def require_made_by(place: Place, made: Identity, now: Identity) -> None:
     """Refuse a cache of another encoder.
 
     Raises:
@@ -95,7 +107,7 @@ def require_made_by(folder: Path, made: Identity, now: Identity) -> None:
     if other:
         told = "; ".join(f"{k} was {getattr(made, k)}, now {getattr(now, k)}" for k in other)
         raise RecipeError(
-            f"the cache '{folder}' is stale: {told}. Make another with `latentfoley data encode`, "
+            f"the cache '{place}' is stale: {told}. Make another with `latentfoley data encode`, "
             f"or use the model that made it"
         )
 
@@ -110,7 +122,7 @@ class LatentCache:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Where,
         split: Literal["train", "valid"] | None = None,
         *,
         encoder: Encoder | None = None,
@@ -118,23 +130,30 @@ class LatentCache:
         """Open a cache.
 
         Args:
-            folder: where `latentfoley data encode` has written.
+            folder: where `latentfoley data encode` has written. The files of a remote place are
+                copied to this machine when they are read, into a folder that keeps the last 32 GiB
+                of them that were used; see `copies.py`.
             split: only what is trained on, or only what is held out; None is both.
             encoder: that of the model in use; a cache of another one is refused.
 
         Raises:
             RecipeError: no cache, one that is damaged, unfinished, stale or not whole, or an empty
                 split.
+            InputError: a remote place refuses.
         """
-        self.folder, self.info = folder, read_info(folder)
+        self.place = Place.of(folder)
+        self.info = read_info(self.place)
         if encoder is not None:
-            require_made_by(folder, self.info.settings, encoder.identity)
-        self._files = require_written(folder)
-        self._open = lru_cache(maxsize=_OPEN_FILES)(_open)
+            require_made_by(self.place, self.info.settings, encoder.identity)
+        self._hashes = require_files(self.place)
+        self._files = list(self._hashes)
+        self._open = lru_cache(maxsize=_OPEN_FILES)(self._open_file)
         self._about = lru_cache(maxsize=_OPEN_FILES)(self._read_about)
         self._places = self._index(split)
         if not len(self._places):
-            raise RecipeError(f"'{folder}' has no windows in split '{split or 'train or valid'}'")
+            raise RecipeError(
+                f"'{self.place}' has no windows in split '{split or 'train or valid'}'"
+            )
 
     def __len__(self) -> int:
         return len(self._places)
@@ -182,19 +201,31 @@ class LatentCache:
     def _index(self, split: str | None) -> Int32[np.ndarray, "W 2"]:
         """Return (file, row) of every window of a split."""
         places, n_windows = [np.zeros((0, 2), np.int32)], 0
-        for number, path in enumerate(self._files):
-            with _open(path) as file:
+        for number, name in enumerate(self._files):
+            self._require_written(name)
+            with self._open_file(name) as file:
                 held_out = file.get_tensor("held_out").numpy()  # (W,)
             wanted = np.ones_like(held_out) if split is None else held_out == (split == "valid")
             rows = np.flatnonzero(wanted).astype(np.int32)
             places.append(np.stack([np.full_like(rows, number), rows], axis=1))
             n_windows += len(held_out)
-        require_count(self.folder, self.info.n_windows, n_windows)
+        require_count(self.place, self.info.n_windows, n_windows)
         return np.concatenate(places)
 
+    def _require_written(self, name: str) -> None:
+        """Refuse a file of this machine that is not what was written; copies are compared anyway.
 
-def _open(path: Path) -> Any:
-    try:
-        return safe_open(path, "pt")
-    except (SafetensorError, OSError) as error:
-        raise damaged(path, error) from None
+        Raises:
+            RecipeError: its bytes are others.
+        """
+        sha256 = self._hashes[name]
+        if self.place.folder is not None and sha256 and not has_hash(self.place, name, sha256):
+            raise not_written(self.place.where(name))
+
+    def _open_file(self, name: str) -> Any:
+        folder = self.place.folder
+        path = kept_copy(self.place, name, self._hashes[name]) if folder is None else folder / name
+        try:
+            return safe_open(path, "pt")
+        except (SafetensorError, OSError) as error:
+            raise damaged(self.place.where(name), error) from None

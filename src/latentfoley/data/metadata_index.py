@@ -281,10 +281,15 @@ def _is_file(path: Path) -> bool:
 
 def _licences(folder: Path) -> list[Path]:
     try:
-        named = [path for path in folder.iterdir() if _LICENCE_NAMES.fullmatch(path.name)]
+        named = [path for path in folder.iterdir() if is_licence(path.name)]
     except OSError:  # reported by whoever walks the folder
         return []
     return [path for path in named if path.is_file()]
+
+
+def is_licence(name: str) -> bool:
+    """Return whether a file is the licence of its folder, by its name."""
+    return bool(_LICENCE_NAMES.fullmatch(name))
 
 
 def _licence_name(text: str) -> str:

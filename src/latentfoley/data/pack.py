@@ -19,17 +19,11 @@ from latentfoley.data.folder import Found
 from latentfoley.data.measure import read_blocks
 from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import SkippedFile
-from latentfoley.data.shard_files import (
-    Record,
-    hash_of,
-    is_written,
-    read_record,
-    record_path,
-    size_of,
-)
+from latentfoley.data.shard_files import Record, is_written, read_record, record_name
 from latentfoley.data.shards import Encoded, PreparedClip, Settings, shard_name, write_shard
-from latentfoley.encoding import encode_audio, safe_gain, write_atomically
+from latentfoley.encoding import encode_audio, safe_gain
 from latentfoley.errors import AudioFileError, InputError
+from latentfoley.places import Place, is_of_file
 
 _SLUG_CHARACTERS = 40
 
@@ -46,40 +40,39 @@ class Task(NamedTuple):
     settings: Settings
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Place:
         """Where the recordings are."""
-        return Path(self.out, self.settings.folder)
+        return Place.of(self.out).inside(self.settings.folder)
 
 
 def pack(task: Task) -> int:
     """Write a shard and its record, unless they are there; return how many recordings it is of.
 
     Raises:
-        InputError: the disk refuses.
+        InputError: a disk or a store refuses.
     """
-    out, inputs = Path(task.out), _hash_inputs(task)
-    shard = out / shard_name(task.shard)
-    record = read_record(out, task.shard)
-    if record is None or record.inputs != inputs or not is_written(record, shard):
-        try:
+    out, inputs, shard = Place.of(task.out), _hash_inputs(task), shard_name(task.shard)
+    try:
+        record = read_record(out, task.shard)
+        if record is None or record.inputs != inputs or not is_written(record, out, shard):
             skipped: list[SkippedFile] = []
-            clips = write_shard(shard, _clips(task, skipped))
+            clips, n_bytes, sha256 = write_shard(out, shard, _clips(task, skipped))
             record = Record(
                 inputs=inputs,
-                n_bytes=size_of(shard),
-                sha256=hash_of(shard) if clips else "",
+                n_bytes=n_bytes,
+                sha256=sha256,
                 clips=tuple(clips),
                 skipped=tuple(skipped),
             )
             text = record.model_dump_json(exclude_defaults=True)
-            write_atomically(record_path(out, task.shard), text.encode())
-        except OSError as error:
-            raise cannot_write(out, error) from None
+            out.write(record_name(task.shard), text.encode())
+    except OSError as error:
+        raise cannot_write(out, error) from None
     return len(task.recordings)
 
 
-def cannot_write(out: Path, error: OSError) -> InputError:
-    """Return the error for a disk that refuses."""
+def cannot_write(out: Place, error: OSError) -> InputError:
+    """Return the error for a disk or a store that refuses."""
     return InputError(
         f"'{out}' cannot be written to: {error.strerror or error}. "
         f"What is there is whole; once there is room, the same command resumes"
@@ -87,8 +80,9 @@ def cannot_write(out: Path, error: OSError) -> InputError:
 
 
 def _hash_inputs(task: Task) -> str:
+    folder = task.folder
     recordings = [
-        (found.path, *_state(task.folder / found.path), metadata.model_dump())
+        (found.path, *folder.state(found.path), metadata.model_dump())
         for found, metadata in task.recordings
     ]
     settings = task.settings.model_dump(exclude={"folder"})
@@ -96,31 +90,35 @@ def _hash_inputs(task: Task) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _state(path: Path) -> tuple[int, int]:
-    try:
-        state = path.stat()
-    except OSError:  # it will be listed as broken
-        return 0, 0
-    return state.st_size, state.st_mtime_ns
-
-
 def _clips(task: Task, skipped: list[SkippedFile]) -> Iterator[Encoded]:
     """Yield the clips of a task's recordings; put what cannot be used into `skipped`."""
+    folder = task.folder
     for number, (found, metadata) in enumerate(task.recordings, start=task.first):
         if found.fault:
             skipped.append(SkippedFile(found.path, found.fault))
             continue
         try:
-            yield from _clips_of(task, number, found.path, metadata, skipped)
+            with folder.local(found.path) as file:
+                yield from _clips_of(task, number, (found.path, file), metadata, skipped)
         except AudioFileError as error:
+            skipped.append(SkippedFile(found.path, str(error)))
+        except InputError as error:
+            if not is_of_file(error):
+                raise
             skipped.append(SkippedFile(found.path, str(error)))
 
 
 def _clips_of(
-    task: Task, number: int, path: str, metadata: Metadata, skipped: list[SkippedFile]
+    task: Task,
+    number: int,
+    recording: tuple[str, Path],
+    metadata: Metadata,
+    skipped: list[SkippedFile],
 ) -> Iterator[Encoded]:
+    """Yield the clips of a recording, given its name in the folder and a file with its bytes."""
+    path, file = recording
     split = metadata.split
-    for part, piece in enumerate(_pieces(task.folder / path, task.settings)):
+    for part, piece in enumerate(_pieces(file, task.settings)):
         digest = blake2b(piece.waveform.tobytes(), digest_size=16).hexdigest()
         split = split or _draw_split(metadata.source_url or digest, task.settings.held_out)
         try:

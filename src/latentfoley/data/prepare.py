@@ -9,6 +9,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,23 +20,31 @@ from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import DiskTable, MetadataIndex, SkippedFile, choose_layout
 from latentfoley.data.pack import Task, cannot_write, pack
 from latentfoley.data.scan import count_recordings
-from latentfoley.data.shard_files import Record, read_record, record_path
-from latentfoley.data.shards import Dataset, Settings, find_shards, record_line, shard_name
-from latentfoley.encoding import write_atomically
+from latentfoley.data.shard_files import Record, read_record, record_name
+from latentfoley.data.shards import (
+    DATASET,
+    MANIFEST,
+    Dataset,
+    Settings,
+    find_shards,
+    record_line,
+    shard_name,
+)
+from latentfoley.data.tables_of import tables_of
 from latentfoley.errors import InputError, RecipeError
-from latentfoley.files import aside, remove_parts, stored_path
+from latentfoley.files import remove_parts
 from latentfoley.on_ray import map_on
+from latentfoley.places import Place, Where, stored_name
 from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
 
-MARKER = "dataset.json"
 _SHOWN = 3
 _PLACES = ("folder", "shards")  # the settings that name one
 
 
 def prepare(
-    folder: Path,
-    out: Path,
+    folder: Where,
+    out: Where,
     *,
     layout: str | None = None,
     captions: Path | None = None,
@@ -47,8 +56,8 @@ def prepare(
     """Write every recording under a folder into shards: mono, at one rate, in pieces.
 
     Args:
-        folder: any folder; recordings are found by their suffix at any depth.
-        out: an empty or new folder, or one that the same call has begun.
+        folder: any folder or place; recordings are found by their suffix at any depth.
+        out: an empty or new folder or place, or one that the same call has begun.
         layout, captions, workers, ray, progress: as in `scan`.
         settings: `sample_rate`, `piece_s`, `held_out`, `recordings_per_shard`; see `Settings`.
 
@@ -60,21 +69,22 @@ def prepare(
         RecipeError: a setting out of range, or not one recording that can be used.
     """
     n_workers = require_workers(workers)
-    n_files = count_recordings(folder)
-    values = {"folder": stored_path(folder, out), "layout": choose_layout(folder, layout)}
-    values |= settings
-    chosen = Settings.parse(values, where="data prepare")
-    with MetadataIndex(folder, chosen.layout, captions) as index:
-        begin(out, MARKER, Dataset(settings=chosen))
-        n_done = n_shards = 0
-        for n in map_on(ray, pack, _tasks(folder, out, index, chosen), n_workers):
-            n_done, n_shards = n_done + n, n_shards + 1
-            progress(n_done, n_files)
-        return _finish(out, chosen, n_shards, [*index.skipped, *index.unmatched()])
+    source, place = Place.of(folder), Place.of(out)
+    n_files = count_recordings(source)
+    with tables_of(source) as tables:
+        values = {"folder": stored_name(source, place), "layout": choose_layout(tables, layout)}
+        chosen = Settings.parse(values | settings, where="data prepare")
+        with MetadataIndex(tables, chosen.layout, captions) as index:
+            begin(place, DATASET, Dataset(settings=chosen))
+            n_done = n_shards = 0
+            for n in map_on(ray, pack, _tasks(source, place, index, chosen), n_workers):
+                n_done, n_shards = n_done + n, n_shards + 1
+                progress(n_done, n_files)
+            return _finish(place, chosen, n_shards, [*index.skipped, *index.unmatched()])
 
 
-def begin(out: Path, marker: str, description: Config) -> None:
-    """Make a folder to write to, or resume one that was begun with the same settings.
+def begin(place: Place, marker: str, description: Config) -> None:
+    """Make a place to write to, or resume one that was begun with the same settings.
 
     `marker` is the file that tells; it holds what is being made, described by `description`.
 
@@ -83,65 +93,65 @@ def begin(out: Path, marker: str, description: Config) -> None:
             with other settings (which are named).
     """
     try:
-        there = sorted(p.name for p in islice(out.iterdir(), 1000)) if out.exists() else []
+        there = place.names()
         if marker in there:
-            _require_same(out / marker, description)
+            _require_same(place, marker, description)
         elif there:
             raise InputError(
-                f"'{out}' holds something else: {', '.join(there[:_SHOWN])}"
+                f"'{place}' holds something else: {', '.join(there[:_SHOWN])}"
                 f"{' …' if len(there) > _SHOWN else ''}; give a new or an empty folder"
             )
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / marker, description.model_dump_json(indent=2).encode())
+        place.write(marker, description.model_dump_json(indent=2).encode())
     except (FileExistsError, NotADirectoryError):
-        raise InputError(f"'{out}' is a file, or in one; give a new or an empty folder") from None
+        raise InputError(f"'{place}' is a file, or in one; give a new or an empty folder") from None
     except OSError as error:
-        raise cannot_write(out, error) from None
+        raise cannot_write(place, error) from None
 
 
-def _require_same(path: Path, description: Config) -> None:
+def _require_same(place: Place, marker: str, description: Config) -> None:
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        before = json.loads(place.read(marker) or b"")["settings"]
     except (ValueError, LookupError, TypeError):
-        raise InputError(f"'{path}' is damaged; give a new or an empty folder") from None
+        raise InputError(
+            f"'{place.where(marker)}' is damaged; give a new or an empty folder"
+        ) from None
     now = description.model_dump(mode="json")["settings"]
-    out = path.parent
-    other = [name for name in now if not _is_same(out, name, before.get(name), now[name])]
+    other = [name for name in now if not _is_same(place, name, before.get(name), now[name])]
     if other:
         told = "; ".join(f"{name} was {before.get(name)}, now {now[name]}" for name in other)
         raise InputError(
-            f"'{out}' was begun with other settings: {told}. "
+            f"'{place}' was begun with other settings: {told}. "
             f"Give another folder, or the same settings to go on"
         )
 
 
-def _is_same(out: Path, name: str, before: Any, now: Any) -> bool:
+def _is_same(place: Place, name: str, before: Any, now: Any) -> bool:
     """Return whether a setting is as before; a place may be named in several ways."""
     if name in _PLACES and before is not None:
-        return bool((out / before).resolve() == (out / now).resolve())
+        return place.inside(before).is_same(place.inside(now))
     return bool(before == now)
 
 
-def _tasks(folder: Path, out: Path, index: MetadataIndex, settings: Settings) -> Iterator[Task]:
+def _tasks(folder: Place, out: Place, index: MetadataIndex, settings: Settings) -> Iterator[Task]:
     names = find_recordings(folder)
     size = settings.recordings_per_shard
     for number, first in enumerate(names):
         shard = (_known(found, index) for found in chain([first], islice(names, size - 1)))
-        yield Task(str(out), number, number * size, tuple(shard), settings)
+        yield Task(out.name, number, number * size, tuple(shard), settings)
 
 
 def _known(found: Found, index: MetadataIndex) -> tuple[Found, Metadata]:
     return found, Metadata() if found.fault else index.find(found.path)
 
 
-def _finish(out: Path, settings: Settings, n_shards: int, unused: list[SkippedFile]) -> Dataset:
+def _finish(out: Place, settings: Settings, n_shards: int, unused: list[SkippedFile]) -> Dataset:
     """Write the manifest and the list of what was left out; remove what is of no use any more."""
     counts: Counter[str] = Counter()
     licences: Counter[str] = Counter()
     try:
         with (
-            _text_aside(out / "manifest.jsonl") as manifest,
-            _text_aside(out / "skipped.jsonl") as skipped,
+            _new_text(out, MANIFEST) as manifest,
+            _new_text(out, "skipped.jsonl") as skipped,
             DiskTable() as digests,
         ):
             _write_skipped(skipped, unused)
@@ -163,12 +173,12 @@ def _finish(out: Path, settings: Settings, n_shards: int, unused: list[SkippedFi
             licences=dict(licences.most_common()),
             **counts,
         )
-        write_atomically(out / MARKER, dataset.model_dump_json(indent=2).encode())
+        out.write(DATASET, dataset.model_dump_json(indent=2).encode())
     except OSError as error:
         raise cannot_write(out, error) from None
     if not dataset.complete:
         raise RecipeError(
-            f"not one recording can be used; {out / 'skipped.jsonl'} says why of each"
+            f"not one recording can be used; {out.where('skipped.jsonl')} says why of each"
         )
     return dataset
 
@@ -196,19 +206,23 @@ def _write_skipped(file: TextIO, unused: "list[SkippedFile] | tuple[SkippedFile,
 
 
 @contextlib.contextmanager
-def _text_aside(path: Path) -> Iterator[TextIO]:
+def _new_text(place: Place, name: str) -> Iterator[TextIO]:
     """Open a text file that takes its place when it is whole."""
-    with aside(path) as part, part.open("w", encoding="utf-8") as file:
+    with place.new(name) as part, part.open("w", encoding="utf-8") as file:
         yield file
 
 
-def _remove_leftovers(out: Path, n_shards: int) -> None:
+def _remove_leftovers(out: Place, n_shards: int) -> None:
     """Remove shards of recordings that are gone, and what an interrupted run left half-written."""
     used = {shard_name(index) for index in range(n_shards)}
-    records = {record_path(out, index).name for index in range(n_shards)}
-    gone = [path for path in find_shards(out) if path.name not in used]
-    gone += [path for path in (out / "records").glob("shard-*") if path.name not in records]
-    gone += out.glob("shard-*.part")  # of an earlier version
-    remove_parts(out)
-    for path in gone:
-        path.unlink(missing_ok=True)
+    used |= {record_name(index) for index in range(n_shards)}
+    there = find_shards(out)
+    there += [f"records/{name}" for name in out.names("records") if name.startswith("shard-")]
+    there += [
+        name for name in out.names() if fnmatch(name, "shard-*.part")
+    ]  # of an earlier version
+    if out.folder is not None:
+        remove_parts(out.folder)
+    for name in there:
+        if name not in used:
+            out.remove(name)

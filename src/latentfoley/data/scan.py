@@ -19,8 +19,10 @@ from latentfoley.data.folder import Found, find_recordings, require_folder
 from latentfoley.data.measure import Measure, measure
 from latentfoley.data.metadata import Metadata
 from latentfoley.data.metadata_index import DiskTable, MetadataIndex, SkippedFile
+from latentfoley.data.tables_of import tables_of
 from latentfoley.errors import AudioFileError, InputError, RecordingWarning
 from latentfoley.on_ray import map_on
+from latentfoley.places import Place, Where, is_of_file
 from latentfoley.pools import require_workers
 from latentfoley.progress import Progress
 
@@ -77,7 +79,7 @@ class Scan(Config):
 
 
 def scan(
-    folder: Path,
+    folder: Where,
     *,
     layout: str | None = None,
     captions: Path | None = None,
@@ -88,7 +90,7 @@ def scan(
     """Decode every recording under a folder and say what is there.
 
     Args:
-        folder: any folder; recordings are found by their suffix at any depth.
+        folder: any folder or place; recordings are found by their suffix at any depth.
         layout: audiocaps, clotho, esc50, fsd50k, audioset, table or plain; None finds out.
         captions: a .csv, .tsv or .jsonl with a column that names files, from anywhere.
         workers: processes, 1 to 256; None is one per core.
@@ -102,7 +104,11 @@ def scan(
     """
     n_workers = require_workers(workers)
     n_files = count_recordings(folder)
-    with MetadataIndex(folder, layout, captions) as index, DiskTable() as first_of:
+    with (
+        tables_of(Place.of(folder)) as tables,
+        MetadataIndex(tables, layout, captions) as index,
+        DiskTable() as first_of,
+    ):
         tally = _Tally(first_of)
         tasks = ((str(folder), names) for names in _chunks(find_recordings(folder)))
         for results in map_on(ray, _measure_all, tasks, n_workers):
@@ -110,10 +116,10 @@ def scan(
                 tally.add(path, result, index)
                 tally.remarks += [SkippedFile(path, remark) for remark in remarks]
             progress(tally.n_seen, n_files)
-        return tally.scan(folder, index)
+        return tally.scan(str(folder), index)
 
 
-def count_recordings(folder: Path) -> int:
+def count_recordings(folder: Where) -> int:
     """Return how many recordings there are to look at.
 
     Raises:
@@ -134,17 +140,22 @@ Measured = tuple[str, Measure | str, tuple[str, ...]]
 def _measure_all(task: tuple[str, list[Found]]) -> list[Measured]:
     """Measure some recordings; where one is broken, return the reason instead."""
     folder, names = task
-    return [_measure_or_reason(Path(folder), name) for name in names]
+    return [_measure_or_reason(Place.of(folder), name) for name in names]
 
 
-def _measure_or_reason(folder: Path, name: Found) -> Measured:
+def _measure_or_reason(place: Place, name: Found) -> Measured:
     if name.fault:
         return name.path, name.fault, ()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RecordingWarning)
         try:
-            result: Measure | str = measure(folder / name.path)
+            with place.local(name.path) as path:
+                result: Measure | str = measure(path)
         except AudioFileError as error:
+            result = str(error)
+        except InputError as error:
+            if not is_of_file(error):
+                raise
             result = str(error)
     # It is opened twice, for its samples and for its kind, and both times it is said.
     remarks = dict.fromkeys(
@@ -208,9 +219,9 @@ class _Tally:
         self.labelled += bool(metadata.labels)
         self.licences[metadata.licence] += 1
 
-    def scan(self, folder: Path, index: MetadataIndex) -> Scan:
+    def scan(self, folder: str, index: MetadataIndex) -> Scan:
         return Scan(
-            folder=str(folder),
+            folder=folder,
             layout=index.layout,
             tables=tuple(index.tables),
             table_rows=index.n_rows,

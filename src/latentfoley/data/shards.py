@@ -17,6 +17,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
+from hashlib import file_digest
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -27,12 +28,15 @@ from pydantic import Field
 
 from latentfoley.config import Config
 from latentfoley.data.metadata import Entry
-from latentfoley.errors import RecipeError, nearest_files
-from latentfoley.files import aside
+from latentfoley.errors import InputError, RecipeError
+from latentfoley.places import Place, Where, nearest_place
 
 Samples = Float32[np.ndarray, "N"]
 
 AGAIN = "delete it and run the same `latentfoley data prepare` again"
+DATASET, MANIFEST = "dataset.json", "manifest.jsonl"
+"""What tells a folder of shards, and the list of its clips."""
+
 _NAME = re.compile(r"shard-\d+\.tar")
 
 
@@ -118,50 +122,67 @@ def shard_name(index: int) -> str:
     return f"shard-{index:06d}.tar"
 
 
-def read_dataset(folder: Path) -> Dataset:
+def read_dataset(where: Where) -> Dataset:
     """Return what a folder of shards says about itself.
 
     Raises:
         RecipeError: the folder holds no data set, or one that is damaged or not finished.
+        InputError: its place refuses.
     """
-    path = folder / "dataset.json"
-    if not path.is_file():
-        hint = nearest_files(folder) if not folder.exists() else ""
-        raise RecipeError(
-            f"'{folder}' holds no dataset.json: give a folder that `latentfoley data prepare` has "
-            f"written.{hint}"
-        )
+    place = Place.of(where)
+    path = place.where(DATASET)
     try:
-        dataset = Dataset.parse(json.loads(path.read_text(encoding="utf-8")), where=str(path))
+        data = place.read(DATASET)
+        if data is not None:
+            dataset = Dataset.parse(json.loads(data), where=path)
+    except InputError:
+        raise
     except (ValueError, OSError) as error:
         raise RecipeError(f"{path} cannot be read ({error})") from None
+    if data is None:
+        raise RecipeError(
+            f"'{place}' holds no {DATASET}: give a folder that `latentfoley data prepare` has "
+            f"written.{nearest_place(place)}"
+        )
     if not dataset.complete:
         raise RecipeError(
-            f"'{folder}' is not finished: run the same `latentfoley data prepare` again to go on"
+            f"'{place}' is not finished: run the same `latentfoley data prepare` again to go on"
         )
     return dataset
 
 
-def find_shards(folder: Path) -> list[Path]:
+def find_shards(where: Where) -> list[str]:
     """Return the shards of a folder, in order; files of other names are left alone."""
-    return sorted(p for p in folder.glob("shard-*.tar") if _NAME.fullmatch(p.name))
+    return [name for name in Place.of(where).names() if _NAME.fullmatch(name)]
 
 
-def write_shard(path: Path, clips: Iterable[Encoded]) -> list[PreparedClip]:
-    """Write a shard whole or not at all; return what is in it. Without clips nothing is written.
+class Written(NamedTuple):
+    """A shard that was written: its clips, its bytes and their SHA-256; 0 and "" without clips."""
+
+    clips: list[PreparedClip]
+    n_bytes: int
+    sha256: str
+
+
+def write_shard(place: Place, name: str, clips: Iterable[Encoded]) -> Written:
+    """Write a shard whole or not at all. Without clips none is there afterwards.
 
     The bytes depend on the clips alone: neither time nor user is in them.
 
     Raises:
-        OSError: the disk refuses; nothing is left behind.
+        OSError: the disk or the store refuses; nothing is left behind.
     """
-    with aside(path) as part, part.open("wb") as file:
+    with place.new(name) as part, part.open("w+b") as file:
         written = write_tar(file, clips)
         file.flush()
         os.fsync(file.fileno())
+        n_bytes = file.tell()
+        file.seek(0)
+        sha256 = file_digest(file, "sha256").hexdigest()
     if not written:
-        path.unlink()
-    return written
+        place.remove(name)
+        return Written([], 0, "")
+    return Written(written, n_bytes, sha256)
 
 
 def write_tar(file: IO[bytes], clips: Iterable[Encoded]) -> list[PreparedClip]:

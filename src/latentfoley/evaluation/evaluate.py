@@ -36,6 +36,7 @@ from latentfoley.evaluation.sets.choose import as_set, limit_as
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, pairs, require_limit
 from latentfoley.levels import Levels
 from latentfoley.on_ray import connected, require_ray
+from latentfoley.places import Place, Where
 
 PROTOCOLS = ("latentfoley", "audioldm_eval")
 _TOOL_EMBEDDERS = ("cnn14-16k", "cnn14-32k", "vggish")
@@ -62,7 +63,7 @@ class Settings:
     embedders: tuple[str, ...] = ("clap",)
     protocol: str = "latentfoley"
     reconstruction: bool = False
-    training: Path | ClipSet | None = None
+    training: Where | ClipSet | None = None
     limit: int | None = None
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     cache: Path | None = None
@@ -101,12 +102,12 @@ class Evaluation:
 
 
 def evaluate(
-    generated: Path | ClipSet, reference: Path | ClipSet, settings: Settings
+    generated: Where | ClipSet, reference: Where | ClipSet, settings: Settings
 ) -> Evaluation:
     """Compare a set of generated clips with a set of reference clips.
 
     Args:
-        generated: folder, manifest, or a set that was listed elsewhere.
+        generated: folder, manifest or place, or a set that was listed elsewhere.
         reference: the same; clips of equal names are pairs.
         settings: what to compute.
 
@@ -123,7 +124,7 @@ def evaluate(
 
 
 def _evaluate(
-    generated: Path | ClipSet, reference: Path | ClipSet, settings: Settings
+    generated: Where | ClipSet, reference: Where | ClipSet, settings: Settings
 ) -> Evaluation:
     one = as_set(generated, settings.limit)
     other = limit_as(as_set(reference), one, settings.limit)
@@ -191,7 +192,9 @@ def _extractor(spec: str, protocol: str) -> FeatureExtractor:
     return FeatureExtractor(spec, embedder, rules)
 
 
-def _require_sound(levels: Sequence[Levels], source: Path, what: str, warnings: list[str]) -> None:
+def _require_sound(
+    levels: Sequence[Levels], source: Path | Place, what: str, warnings: list[str]
+) -> None:
     """Refuse a set of silence, warn of one with silence in it."""
     n_silent = sum(level.silent for level in levels)
     if n_silent == len(levels):
@@ -234,4 +237,9 @@ def _read_pairs(one: ClipSet, other: ClipSet, paired: bool) -> list[tuple[Sample
     if not paired:
         raise InputError("reconstruction needs a reference of the same name for every clip")
     both = zip(one.clips, other.clips, strict=True)
-    return [(_PAIRS.read(a.path), _PAIRS.read(b.path)) for a, b in both]
+    return [(_samples(one), _samples(other)) for one, other in both]
+
+
+def _samples(clip: Clip) -> Samples:
+    with clip.local() as path:
+        return _PAIRS.read(path)

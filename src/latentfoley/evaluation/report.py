@@ -170,7 +170,8 @@ def _ranking(evaluation: Evaluation) -> Score | None:
 
 
 def _card(clip: Clip, value: str) -> dict[str, Any]:
-    waveform = AudioPreprocessing(sample_rate=_RATE).read(clip.path)[: round(_MAX_SHOWN_S * _RATE)]
+    with clip.local() as path:
+        waveform = AudioPreprocessing(sample_rate=_RATE).read(path)[: round(_MAX_SHOWN_S * _RATE)]
     wav = encode_audio(waveform, _RATE, suffix=".wav", provenance=None)
     return {"clip": clip, "value": value, "wav": wav, "png": _picture(clip, waveform)}
 

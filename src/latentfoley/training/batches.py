@@ -98,6 +98,6 @@ def _require_captions(cache: LatentCache) -> None:
     if silent:
         raise RecipeError(
             f"conditioning is 'text', and {len(silent)} of {len(cache)} windows in "
-            f"'{cache.folder}' have no caption, first of all one of '{silent[0]}'. Give captions "
+            f"'{cache.place}' have no caption, first of all one of '{silent[0]}'. Give captions "
             "to `latentfoley data prepare`, or train with 'audio' or 'mixed'"
         )

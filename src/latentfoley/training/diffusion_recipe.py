@@ -30,10 +30,15 @@ def _unet_of_size(model: Any) -> Any:
     return SIZES[model]().unet
 
 
-class LatentsRecipe(Config):
-    """What to train on: a folder that `latentfoley data encode` has written."""
+def _name(place: Any) -> Any:
+    """Return the name of a path; a `Path` would make one slash of the two in a place's name."""
+    return str(place) if isinstance(place, Path) else place
 
-    latents: Path
+
+class LatentsRecipe(Config):
+    """What to train on: a folder or a place (s3://…) that `latentfoley data encode` has written."""
+
+    latents: Annotated[str, BeforeValidator(_name)]
 
 
 class LoraRecipe(Config):

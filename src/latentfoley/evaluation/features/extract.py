@@ -118,7 +118,7 @@ def _extract_elsewhere(
 def _extract_batch(
     extractors: Sequence[Extractor], cache: Cache, clips: Sequence[Clip]
 ) -> list[_OpenedClip | AudioFileError]:
-    outcomes = [_open(clip.path, extractors, cache) for clip in clips]
+    outcomes = [_open(clip, extractors, cache) for clip in clips]
     for k, extractor in enumerate(extractors):
         new = [one for one in outcomes if isinstance(one, _OpenedClip) and k in one.prepared]
         if not new:
@@ -132,19 +132,21 @@ def _extract_batch(
 
 
 def _open(
-    path: Path, extractors: Sequence[Extractor], cache: Cache
+    clip: Clip, extractors: Sequence[Extractor], cache: Cache
 ) -> _OpenedClip | AudioFileError:
     """Look a clip up in the cache, and read the file for the extractors that are not cached."""
     try:
-        content = _hash(path)
-        keys = [cache_key(content, *extractor.identity) for extractor in extractors]
-        found = [cache.get(key) for key in keys]
-        opened = _OpenedClip(path, keys, {k: one for k, one in enumerate(found) if one})
-        if len(opened.arrays) < len(extractors):
-            recording = read_audio(path, sample_rate=None)
-            for k, extractor in enumerate(extractors):
-                if k not in opened.arrays:
-                    opened.prepared[k] = extractor.prepare(path, recording)
+        with clip.local() as path:
+            content = _hash(path)
+            keys = [cache_key(content, *extractor.identity) for extractor in extractors]
+            found = [cache.get(key) for key in keys]
+            known = {k: one for k, one in enumerate(found) if one}
+            opened = _OpenedClip(clip.path, keys, known)
+            if len(known) < len(extractors):
+                recording = read_audio(path, sample_rate=None)
+                for k, extractor in enumerate(extractors):
+                    if k not in known:
+                        opened.prepared[k] = extractor.prepare(path, recording)
     except AudioFileError as error:
         return error
     return opened

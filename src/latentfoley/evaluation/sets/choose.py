@@ -1,30 +1,38 @@
 """A place → its set, whatever it is; and a part of a set that has something of every kind."""
 
 from dataclasses import replace
-from pathlib import Path
 
+from latentfoley.evaluation.sets.batches import is_batch, read_batch
 from latentfoley.evaluation.sets.clips import ClipSet, in_turn, list_clips, require_limit
-from latentfoley.evaluation.sets.prepared import prepared_folder, read_prepared
+from latentfoley.evaluation.sets.prepared import prepared_place, read_prepared
+from latentfoley.places import Place, Where
 
 
-def as_set(clips: Path | ClipSet, limit: int | None = None) -> ClipSet:
+def as_set(clips: Where | ClipSet, limit: int | None = None) -> ClipSet:
     """Return a set, listed where it is a place, and cut to a limit.
 
     Args:
-        clips: a set, or what `list_clips` and `read_prepared` take.
+        clips: a set, or what `list_clips`, `read_prepared` and `read_batch` take.
         limit: so many, drawn evenly over their kinds; None keeps all.
 
     Raises:
-        InputError, RecipeError, AudioFileError: as those two.
+        InputError, RecipeError, AudioFileError: as those.
     """
     if not isinstance(clips, ClipSet):
-        data_set = prepared_folder(clips)
-        clips = read_prepared(data_set) if data_set else ClipSet(clips, tuple(list_clips(clips)))
+        clips = _read(Place.of(clips))
     if limit is None:
         return clips
     require_limit(limit)
     drawn = sorted(in_turn(clips.clips, lambda clip: clip.kind)[:limit], key=lambda clip: clip.key)
     return replace(clips, clips=tuple(drawn))
+
+
+def _read(place: Place) -> ClipSet:
+    if data_set := prepared_place(place):
+        return read_prepared(data_set)
+    if is_batch(place):
+        return read_batch(place)
+    return ClipSet(place.folder or place, tuple(list_clips(place)))
 
 
 def limit_as(clips: ClipSet, other: ClipSet, limit: int | None) -> ClipSet:

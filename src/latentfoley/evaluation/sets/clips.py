@@ -1,14 +1,16 @@
 """A folder or a manifest → the clips of a set, with captions; and which clips belong together."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from latentfoley.data.folder import list_recordings
+from latentfoley.data.folder import find_recordings, list_recordings, require_folder
 from latentfoley.data.metadata import read_manifest
 from latentfoley.errors import AudioFileError, InputError, nearest_files
+from latentfoley.places import Place, Where
 from latentfoley.provenance import read_provenance
 
 
@@ -21,12 +23,27 @@ class Clip:
         path: of the file.
         caption: of the manifest, else the prompt it was generated from, else "".
         label: its kind, where a table says one.
+        place: where it is, unless it is on this machine; `path` is then its name there.
     """
 
     key: str
     path: Path
     caption: str
     label: str = ""
+    place: Place | None = None
+
+    @contextmanager
+    def local(self) -> Iterator[Path]:
+        """Yield the file, or a copy of a remote one that is removed afterwards.
+
+        Raises:
+            InputError: the place refuses.
+        """
+        if self.place is None:
+            yield self.path
+            return
+        with self.place.local(self.path.as_posix()) as copy:
+            yield copy
 
     @property
     def kind(self) -> str:
@@ -39,13 +56,13 @@ class ClipSet:
     """A set that is compared with another.
 
     Attributes:
-        source: its folder or manifest.
+        source: its folder, manifest or place.
         clips: sorted by key.
         about: data set, split and rule of prompts, or model and settings; empty for a folder.
         warnings: what a reader of its scores must know.
     """
 
-    source: Path
+    source: Path | Place
     clips: tuple[Clip, ...]
     about: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -68,25 +85,29 @@ def folder_of(key: str) -> str:
     return key.rpartition("/")[0]
 
 
-def list_clips(source: Path) -> list[Clip]:
+def list_clips(where: Where) -> list[Clip]:
     """Return the clips of a folder (searched through) or of a JSONL manifest, sorted by key.
 
     Args:
-        source: a folder, or a manifest whose paths are relative to its own folder.
+        where: a folder, or a manifest whose paths are relative to its own folder, here or remote.
 
     Raises:
         InputError: there is no such place, it holds no or one recording, or two of the same name.
         RecipeError: a manifest that does not hold together.
         AudioFileError: files that cannot be read; all of them are named.
     """
-    if source.is_dir():
+    place = Place.of(where)
+    source = place.folder
+    if source is None:
+        clips = _from_place(place)
+    elif source.is_dir():
         clips = _from_folder(source)
     elif source.is_file():
         clips = _from_manifest(source)
     else:
         raise InputError(f"there is no folder or manifest '{source}'.{nearest_files(source)}")
     clips = sorted(clips, key=lambda clip: clip.key)
-    require_set(source, clips)
+    require_set(place, clips)
     return clips
 
 
@@ -103,17 +124,39 @@ def pairs(generated: Sequence[Clip], reference: Sequence[Clip]) -> tuple[bool, s
 
 
 def _from_folder(folder: Path) -> list[Clip]:
-    clips, broken = [], []
-    for file in list_recordings(folder):
+    files = list_recordings(folder)
+    named = [Clip(file.relative_to(folder).with_suffix("").as_posix(), file, "") for file in files]
+    return _with_prompts(folder, named)
+
+
+def _from_place(place: Place) -> list[Clip]:
+    name = PurePosixPath(place.name).name
+    if name.endswith(".jsonl"):
+        with place.parent.local(name) as manifest:
+            clips = _from_manifest(manifest)
+        root = manifest.parent
+        return [
+            replace(clip, path=clip.path.relative_to(root), place=place.parent) for clip in clips
+        ]
+    require_folder(place)
+    paths = [Path(found.path) for found in find_recordings(place)]
+    named = [Clip(path.with_suffix("").as_posix(), path, "", place=place) for path in paths]
+    return _with_prompts(place, named)
+
+
+def _with_prompts(source: Path | Place, clips: Sequence[Clip]) -> list[Clip]:
+    """Return clips with the prompts that their own files say they were generated from."""
+    known, broken = [], []
+    for clip in clips:
         try:
-            record = read_provenance(file)
+            with clip.local() as file:
+                record = read_provenance(file)
         except AudioFileError as error:
             broken.append(str(error))
             continue
-        key = file.relative_to(folder).with_suffix("").as_posix()
-        clips.append(Clip(key, file, (record.prompt or "") if record else ""))
-    require_readable(folder, broken)
-    return clips
+        known.append(replace(clip, caption=(record.prompt or "") if record else ""))
+    require_readable(source, broken)
+    return known
 
 
 def _from_manifest(path: Path) -> list[Clip]:
@@ -128,7 +171,7 @@ def _from_manifest(path: Path) -> list[Clip]:
     ]
 
 
-def require_readable(source: Path, broken: Sequence[str]) -> None:
+def require_readable(source: Path | Place, broken: Sequence[str]) -> None:
     """Refuse a set with files that cannot be read, naming the first ten.
 
     Raises:
@@ -152,7 +195,7 @@ def require_limit(limit: int | None) -> None:
         raise InputError(f"a limit of {limit} clips; allowed: 2 or more")
 
 
-def require_set(source: Path, clips: Sequence[Clip]) -> None:
+def require_set(source: Path | Place, clips: Sequence[Clip]) -> None:
     """Refuse fewer than two clips, and two of the same name; they are sorted by it.
 
     Raises:

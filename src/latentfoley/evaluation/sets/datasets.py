@@ -16,6 +16,7 @@ from latentfoley.data.metadata_index import choose_layout
 from latentfoley.errors import InputError, nearest
 from latentfoley.evaluation.sets.choose import as_set
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_set
+from latentfoley.places import Place, Where
 
 LABELS_FILE = "class_labels_indices.csv"
 _FOLDS = ("1", "2", "3", "4", "5")
@@ -46,14 +47,20 @@ DATASETS = {
 }
 
 
-def reference_set(path: Path, dataset: str | None, split: str | None) -> ClipSet:
-    """Return the reference sounds: a split of a data set, or a folder or manifest.
+def reference_set(path: Where, dataset: str | None, split: str | None) -> ClipSet:
+    """Return the reference sounds: a split of a data set, or a folder, manifest or place.
 
     Raises:
         InputError: as `read_dataset` and `as_set`, or a split of no data set.
     """
     if dataset is not None:
-        return read_dataset(path, dataset, split)
+        folder = Place.of(path).folder
+        if folder is None:
+            raise InputError(
+                f"--dataset reads the tables of a folder of this machine, and '{path}' is none; "
+                "`latentfoley data prepare` it first, which keeps its captions and splits"
+            )
+        return read_dataset(folder, dataset, split)
     if split is not None:
         raise InputError(f"--split {split} is of a data set; name it with --dataset")
     return as_set(path)

@@ -22,6 +22,7 @@ from latentfoley.evaluation.sets.clips import Clip, ClipSet, in_turn, require_se
 from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.on_ray import map_in_tasks
 from latentfoley.pipeline import Model
+from latentfoley.places import is_remote
 from latentfoley.pools import (
     compute_on_one_core,
     map_in_processes,
@@ -74,6 +75,8 @@ def is_model(name: str, *, asked_for: bool) -> bool:
         asked_for: whether captions or a data set were given, so that what is no place here may be
             a model on the hub.
     """
+    if is_remote(name):
+        return False
     path = Path(name).expanduser()
     if name in ("tiny", *PUBLISHED) and not path.exists():
         return True

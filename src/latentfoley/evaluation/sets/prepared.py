@@ -1,71 +1,65 @@
 """What `data prepare` wrote → a set: the held-out clips of its shards, as files of their own.
 
-Clips lie in tars, and features are computed from files: they are unpacked once into the cache, into
-a folder that is named by what is in the shards.
+Clips lie in tars, and features are computed from files: see `unpack.py`.
 """
 
-import tarfile
-from collections.abc import Sequence
-from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from latentfoley.data.metadata import read_entries
-from latentfoley.data.shard_files import require_shards, require_written
-from latentfoley.data.shards import PreparedClip, read_dataset
-from latentfoley.encoding import write_atomically
-from latentfoley.errors import InputError
+from latentfoley.data.shard_files import read_record, require_shards, written_shard
+from latentfoley.data.shards import DATASET, MANIFEST, PreparedClip, read_dataset
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_set
-from latentfoley.files import cache_folder
+from latentfoley.evaluation.sets.unpack import unpack, unpacked_folder
+from latentfoley.places import Place
 
 
-def prepared_folder(place: Path) -> Path | None:
-    """Return the folder of a data set that a place is, or is the manifest of; else None."""
-    folder = place.parent if place.name == "manifest.jsonl" else place
-    return folder if (folder / "dataset.json").is_file() else None
+def prepared_place(place: Place) -> Place | None:
+    """Return the place of a data set that a place is, or is the manifest of; else None."""
+    whole = place.parent if PurePosixPath(place.name).name == MANIFEST else place
+    return whole if whole.has(DATASET) else None
 
 
-def read_prepared(folder: Path) -> ClipSet:
+def read_prepared(place: Place) -> ClipSet:
     """Return the held-out clips of a data set, or all of them where none are held out.
 
     A clip is asked for by its first caption, else by its labels: "a sound of LABEL and LABEL".
 
     Raises:
         RecipeError: the data set is not finished, not whole, or damaged.
-        InputError: fewer than two clips.
+        InputError: fewer than two clips, or its place refuses.
     """
-    dataset = read_dataset(folder)
-    shards = require_shards(folder, dataset.n_shards)
-    hashes = {shard.name: require_written(shard) for shard in shards}
-    records = read_entries(folder / "manifest.jsonl", PreparedClip)
+    dataset = read_dataset(place)
+    shards = require_shards(place, dataset.n_shards)
+    with place.local(MANIFEST) as manifest:
+        records = read_entries(manifest, PreparedClip)
     chosen = [record for record in records if record.split == "valid"] or records
-    place = cache_folder("clips") / sha256(repr(hashes).encode()).hexdigest()[:16]
-    _unpack(folder, chosen, place)
-    clips = tuple(
-        Clip(record.key, place / f"{record.key}.flac", _caption(record), "".join(record.labels[:1]))
-        for record in sorted(chosen, key=lambda record: record.key)
-    )
-    require_set(folder, clips)
+    clips = []
+    for shard in shards:
+        inside = [record for record in chosen if record.shard == shard]
+        folder = _unpacked(place, shard, [f"{record.key}.flac" for record in inside])
+        clips += [
+            Clip(r.key, folder / f"{r.key}.flac", _caption(r), "".join(r.labels[:1]))
+            for r in inside
+        ]
+    clips.sort(key=lambda clip: clip.key)
+    require_set(place, clips)
     split = "held out" if len(chosen) < len(records) else "all"
-    about = {"data set": str(folder), "split": split, "clips": f"{len(clips)} of {len(records)}"}
-    return ClipSet(folder, clips, about)
+    about = {"data set": str(place), "split": split, "clips": f"{len(clips)} of {len(records)}"}
+    return ClipSet(place, tuple(clips), about)
 
 
-def _unpack(folder: Path, records: Sequence[PreparedClip], place: Path) -> None:
-    for record in records:
-        if Path(record.key).is_absolute() or ".." in Path(record.key).parts:
-            raise InputError(f"'{folder}': the clip '{record.key}' leads out of the data set")
-    for shard in sorted({record.shard for record in records}):
-        missing = {
-            f"{record.key}.flac"
-            for record in records
-            if record.shard == shard and not (place / f"{record.key}.flac").is_file()
-        }
-        if missing:
-            with tarfile.open(folder / shard, "r:") as tar:
-                for name in missing:
-                    file = tar.extractfile(name)
-                    assert file is not None  # the shard is what was written
-                    write_atomically(place / name, file.read())
+def _unpacked(place: Place, shard: str, names: list[str]) -> Path:
+    """Return a folder with these members of a shard, which is compared with its record.
+
+    A remote one is not fetched again where all of them are there.
+    """
+    record = read_record(place, int(PurePosixPath(shard).stem.removeprefix("shard-")))
+    if place.folder is None and record is not None and record.sha256:
+        folder = unpacked_folder(record.sha256)
+        if all((folder / name).is_file() for name in names):
+            return folder
+    with written_shard(place, shard) as (path, sha256):
+        return unpack(path, sha256, names)
 
 
 def _caption(record: PreparedClip) -> str:

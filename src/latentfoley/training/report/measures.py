@@ -167,7 +167,7 @@ class _Denoiser(NamedTuple):
 
     clap: _Clap
     mel: MelConfig
-    latents: Path
+    latents: str
 
     def windows(self, split: Literal["train", "valid"], most: int) -> _Windows:
         """Return at most so many windows of a split, taken evenly from all of it."""
