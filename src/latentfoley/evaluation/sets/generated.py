@@ -20,7 +20,7 @@ from latentfoley.errors import UserError
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, in_turn, require_set
 from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.pipeline import Model
-from latentfoley.places import is_remote
+from latentfoley.place_names import is_remote
 from latentfoley.pools import map_in_processes, map_in_threads
 from latentfoley.progress import Progress
 from latentfoley.provenance import identity, read_provenance
