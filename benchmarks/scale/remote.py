@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -153,22 +152,35 @@ def hashes(root: Any) -> dict[str, str]:
 
 
 def searched(folder: Path, bucket: Any, results: str) -> dict[str, int]:
-    """Return how many bytes of what were searched for the secret, and how many files hold it."""
+    """Return how many bytes of what were searched for the secret, and how many files hold it.
+
+    Raises:
+        SystemExit: there was nothing of a kind to search, so that nothing was shown.
+    """
     kinds: dict[str, Iterator[bytes]] = {
         "objects": (bucket.files.cat_file(name) for name in bucket.files.find("sounds")),
         "results, unpacked": iter([results.encode()]),
-        "files here, Ray's logs, caches and reports among them": (
-            path.read_bytes() for path in folder.rglob("*") if path.is_file()
-        ),
+        "Ray's logs": files(folder / "ray"),
+        "the run": files(folder / "run"),
+        "caches": files(folder / "cache"),
+        "what commands said": iter([(folder / "commands.log").read_bytes()]),
+        "reports": (path.read_bytes() for path in folder.glob("scores.*")),
     }
-    found: dict[str, int] = {"that hold it": 0}
-    seen = set()
+    found: dict[str, int] = {"files that hold it": 0}
     for kind, every in kinds.items():
+        n_bytes = 0
         for data in every:
-            found[f"bytes of {kind}"] = found.get(f"bytes of {kind}", 0) + len(data)
-            found["that hold it"] += SECRET.encode() in data
-            seen.add(sha256(data).digest())
-    return found | {"different files": len(seen)}
+            n_bytes += len(data)
+            found["files that hold it"] += SECRET.encode() in data
+        if not n_bytes:
+            raise SystemExit(f"there is nothing of {kind} to search")
+        found[f"bytes of {kind}"] = n_bytes
+    return found
+
+
+def files(folder: Path) -> Iterator[bytes]:
+    """Yield what every file under a folder holds."""
+    return (path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, Self, Union
-from urllib.parse import urlsplit
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -29,14 +28,10 @@ from latentfoley.errors import (
     printable,
 )
 from latentfoley.files import aside, stored_path
+from latentfoley.place_names import is_remote, require_no_credentials
 
 # What stores call that which changes with an object, the surest first.
 _MARKS = ("ETag", "etag", "md5Hash", "md5", "mtime", "LastModified", "last_modified", "created")
-
-
-def is_remote(name: str) -> bool:
-    """Return whether a name is one of fsspec's, with a protocol before it."""
-    return "://" in name
 
 
 @dataclass(frozen=True)
@@ -337,23 +332,6 @@ def stored_name(place: Place, record: Place) -> str:
     if record.folder is None:
         return str(place.folder.resolve())
     return stored_path(place.folder, record.folder)
-
-
-def require_no_credentials(name: str) -> None:
-    """Refuse a name with a user, a password or a query in it.
-
-    Raises:
-        InputError: says where credentials belong, without repeating them.
-    """
-    if not is_remote(name):
-        return
-    parts = urlsplit(name)
-    if "@" in parts.netloc or parts.query:
-        raise InputError(
-            f"the name of a place under {printable(parts.scheme)}:// holds credentials or a query; "
-            "names are kept in manifests: put credentials where the store's own tools look for "
-            "them, in the environment or its configuration file"
-        )
 
 
 @contextmanager

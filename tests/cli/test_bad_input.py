@@ -351,7 +351,13 @@ class TestPipes:
         model = shutil.copytree(micro_model_folder, tmp_path / "model")
         (model / "tokenizer" / "tokenizer.json").unlink()
         os.mkfifo(model / "tokenizer" / "tokenizer.json")
-        refused(generate, "rain", "--model", "model", says="tokenizer.json is no file that is")
+        refused(
+            generate,
+            "rain",
+            "--model",
+            "model",
+            says="tokenizer.json is missing, a device or a pipe",
+        )
 
 
 class TestInUse:

@@ -19,7 +19,8 @@ from latentfoley.errors import InputError, LatentFoleyError, UserError
 from latentfoley.loading import load
 from latentfoley.on_ray import connected, require_ray
 from latentfoley.pipeline import Model
-from latentfoley.places import Place, is_remote, local_file
+from latentfoley.place_names import is_remote
+from latentfoley.places import Place, local_file
 from latentfoley.progress import Progress
 
 MARKER = "batch.json"

@@ -29,7 +29,8 @@ from latentfoley.data.pack import clip_key
 from latentfoley.data.shards import Encoded, PreparedClip, shard_name, write_tar
 from latentfoley.errors import InputError, UserError
 from latentfoley.pipeline import Model
-from latentfoley.places import Place, is_remote
+from latentfoley.place_names import is_remote
+from latentfoley.places import Place
 from latentfoley.version import __version__
 
 _METADATA = b"latentfoley"

@@ -22,7 +22,7 @@ from latentfoley.evaluation.sets.clips import Clip, ClipSet, in_turn, require_se
 from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.on_ray import map_in_tasks
 from latentfoley.pipeline import Model
-from latentfoley.places import is_remote
+from latentfoley.place_names import is_remote
 from latentfoley.pools import (
     compute_on_one_core,
     map_in_processes,
