@@ -58,13 +58,16 @@ def test_costs_are_those_that_the_script_wrote():
 
 
 def test_what_was_tried_is_what_the_scripts_wrote():
-    many, overhead = (
+    many, overhead, everything = (
         json.loads((ROOT / "benchmarks" / "scale" / f"{name}.json").read_text("utf-8"))
-        for name in ("many_rows", "overhead")
+        for name in ("many_rows", "overhead", "all_data")
     )
     assert many["rows"] == many["made"] == 1_000_000 and many["again"]["made"] == 0
     told = [f"{many['seconds']:.0f} s", f"{many['ms_per_row_and_worker']:g} ms a row"]
     told += [f"{many[f'driver_MB_{part}_fifth']:.0f} MB" for part in ("first", "last")]
     told.append(f"after {many['again']['seconds']:.0f} s")
     told += [f"{overhead['ratio'][kind]:g}" for kind in ("with the start", "without it")]
+    told.append(f"{everything['clips']:,} recordings prepared and encoded")
+    for files in ("shards", "files of windows"):
+        told.append(f"{everything[f'{files} that differ']} of {everything[files]} {files}")
     assert [figure for figure in told if figure not in PAGE] == []
