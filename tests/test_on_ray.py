@@ -28,6 +28,18 @@ def test_without_ray_it_says_how_to_install_it(recordings, monkeypatch):
         scan(recordings.parent, ray=True)
 
 
+def test_what_ray_prints_does_not_reach_the_output_of_the_command(monkeypatch, capsys):
+    module = pytest.importorskip("ray")
+    monkeypatch.setattr(module, "is_initialized", lambda: False)
+    monkeypatch.setattr(module, "init", lambda **options: None)
+    monkeypatch.setattr(module, "shutdown", lambda: None)
+    with connected("somewhere"):
+        sys.stdout.write("(raylet) a node is dead\n")
+    sys.stdout.write("{}\n")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("{}\n", "(raylet) a node is dead\n")
+
+
 @pytest.fixture(scope="module")
 def ray():
     """A Ray of this machine."""

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -73,7 +73,8 @@ def connected(address: str | None = None) -> Iterator[ModuleType]:
         said = str(error).splitlines()[0]
         raise InputError(f"no Ray cluster answers at '{address or 'local'}': {said}") from None
     try:
-        yield ray
+        with redirect_stdout(sys.stderr):  # it prints what happens to nodes, whatever it is told
+            yield ray
     finally:
         ray.shutdown()
 
