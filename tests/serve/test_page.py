@@ -292,7 +292,7 @@ def test_a_token_is_asked_for_and_kept(browser, micro_model_folder, tmp_path):
         page.goto(server.url)
         page.fill("#token input", "wrong-wrong-wrong")
         page.click("#token button")
-        page.wait_for_selector("#said:has-text('a token is needed')")
+        page.wait_for_selector("#said:has-text('the token is none of this server')")
         page.fill("#token input", token)
         page.click("#token button")
         until(lambda: "Model" in page.inner_text("#about"))
