@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from latentfoley.cluster.chunk import BatchSettings, Chunk, Done, make_chunk, part_name
 from latentfoley.cluster.manifest import Row, read_manifest
-from latentfoley.data.shards import shard_name
+from latentfoley.data.prepare import require_same_settings
+from latentfoley.data.shards import BATCH, shard_name
 from latentfoley.errors import InputError, LatentFoleyError, UserError
 from latentfoley.loading import load
 from latentfoley.on_ray import connected, require_ray
@@ -22,8 +23,6 @@ from latentfoley.pipeline import Model
 from latentfoley.place_names import is_remote
 from latentfoley.places import Place, local_file
 from latentfoley.progress import Progress
-
-MARKER = "batch.json"
 
 
 class Workers(NamedTuple):
@@ -244,24 +243,15 @@ def _begin(place: Place, settings: BatchSettings) -> None:
     """
     now = settings.model_dump_json(indent=2).encode()
     try:
-        before = place.read(MARKER)
+        before = place.read(BATCH)
         if before is None and place.names():
             raise InputError(f"'{place}' holds something else; give a new or an empty place")
         if before is not None:
-            _require_same(place, _flat(json.loads(before)), _flat(json.loads(now)))
-        place.write(MARKER, now)
+            was = _flat(json.loads(before))
+            require_same_settings(place, was, dict.fromkeys(was) | _flat(json.loads(now)))
+        place.write(BATCH, now)
     except OSError as error:
         raise InputError(f"'{place}' cannot be written to: {error.strerror or error}") from None
-
-
-def _require_same(place: Place, before: dict[str, Any], now: dict[str, Any]) -> None:
-    other = [name for name in before | now if before.get(name) != now.get(name)]
-    if other:
-        told = "; ".join(f"{name} was {before.get(name)}, now {now.get(name)}" for name in other)
-        raise InputError(
-            f"'{place}' was begun with other settings: {told}. Give another place, or the same "
-            "settings to go on"
-        )
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

@@ -115,7 +115,15 @@ def _require_same(place: Place, marker: str, description: Config) -> None:
         raise InputError(
             f"'{place.where(marker)}' is damaged; give a new or an empty folder"
         ) from None
-    now = description.model_dump(mode="json")["settings"]
+    require_same_settings(place, before, description.model_dump(mode="json")["settings"])
+
+
+def require_same_settings(place: Place, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on in a place with other settings than it was begun with.
+
+    Raises:
+        InputError: names those that differ, as they were and as they are.
+    """
     other = [name for name in now if not _is_same(place, name, before.get(name), now[name])]
     if other:
         told = "; ".join(f"{name} was {before.get(name)}, now {now[name]}" for name in other)

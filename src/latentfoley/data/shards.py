@@ -34,8 +34,8 @@ from latentfoley.places import Place, Where, nearest_place
 Samples = Float32[np.ndarray, "N"]
 
 AGAIN = "delete it and run the same `latentfoley data prepare` again"
-DATASET, MANIFEST = "dataset.json", "manifest.jsonl"
-"""What tells a folder of shards, and the list of its clips."""
+DATASET, MANIFEST, BATCH = "dataset.json", "manifest.jsonl", "batch.json"
+"""What tells a folder of shards, the list of its clips, and what tells shards of `batch`."""
 
 _NAME = re.compile(r"shard-\d+\.tar")
 

@@ -4,17 +4,15 @@ One shard after the other is copied, where the place is remote, and unpacked; se
 was written with `--loose` is a folder of files like any other, and says its prompts itself.
 """
 
-from latentfoley.data.shards import PreparedClip, find_shards, read_shard
+from latentfoley.data.shards import BATCH, PreparedClip, find_shards, read_shard
 from latentfoley.evaluation.sets.clips import Clip, ClipSet, require_set
 from latentfoley.evaluation.sets.unpack import unpack
 from latentfoley.places import Place
 
-_MARKER = "batch.json"
-
 
 def is_batch(place: Place) -> bool:
     """Return whether `batch` has written shards to a place."""
-    return place.has(_MARKER) and bool(find_shards(place))
+    return place.has(BATCH) and bool(find_shards(place))
 
 
 def read_batch(place: Place) -> ClipSet:
