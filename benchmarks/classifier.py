@@ -1,4 +1,4 @@
-"""Judge of generated sounds: a small classifier of the ten ESC-10 classes.
+"""Judge of generated sounds: a small classifier of the ten ESC-10 classes, or of fifty of ESC-50.
 
 The classifier is trained on real recordings only and shares no code with the ``latentfoley``
 package: it has its own log-mel front end and its own network, so that its verdict on generated
@@ -11,6 +11,12 @@ Train on every recording and save the weights::
 Measure it on recordings that it has not seen (leave one fold out)::
 
     python benchmarks/classifier.py cross-validate --resynthesis --out build/classifier_cv.json
+
+The judge of fifty classes is trained on what a manifest does not keep out, so that the recordings
+that it does keep out are new to the judge and to a model trained by the same manifest::
+
+    python benchmarks/classifier.py train --data ../shared/data/esc10 ../shared/data/esc50 \
+        --manifest runs/fifty/manifest.jsonl --out build/classifier-fifty.safetensors
 """
 
 import argparse
@@ -45,7 +51,7 @@ CLASSES: tuple[str, ...] = (
     "rooster",
     "sea_waves",
 )
-"""Class names in the order of the network's outputs."""
+"""The ten of ESC-10, in the order of its network's outputs."""
 
 SAMPLE_RATE = 16_000  # Hz
 WINDOW_SAMPLES = 5 * SAMPLE_RATE  # what the network sees at once
@@ -75,11 +81,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Real clips: ``waves`` [N, samples] at 16 kHz, ``labels`` [N] class indices, ``folds`` [N]."""
+    """Real clips: ``waves`` [N, samples] at 16 kHz, ``labels`` [N] class indices, ``folds`` [N].
+
+    ``classes`` are their names.
+    """
 
     waves: Tensor
     labels: Tensor
     folds: Tensor
+    classes: tuple[str, ...]
 
 
 # --- Front end -----------------------------------------------------------------------------
@@ -146,15 +156,34 @@ def windows_of(wave: np.ndarray, sample_rate: int) -> Tensor:
     return torch.stack([padded[start : start + WINDOW_SAMPLES] for start in starts])
 
 
-def load_dataset(root: Path) -> Dataset:
-    """Read ``metadata.csv`` and every clip that it names below ``root``."""
-    with (root / "metadata.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def load_dataset(roots: Sequence[Path], manifest: Path | None = None) -> Dataset:
+    """Read every clip that the ``metadata.csv`` of ``roots`` names.
+
+    Of a ``manifest``, whose paths begin with the name of a root, only the part to train on.
+    """
+    rows = [(root, row) for root in roots for row in read_rows(root)]
+    if manifest:
+        trained = trained_paths(manifest)
+        rows = [(root, row) for root, row in rows if f"{root.name}/{row['path']}" in trained]
+    classes = tuple(sorted({row["class"] for _, row in rows}))
     return Dataset(
-        waves=torch.stack([load_clip(root / row["path"]) for row in rows]),
-        labels=torch.tensor([CLASSES.index(row["class"]) for row in rows]),
-        folds=torch.tensor([int(row["fold"]) for row in rows]),
+        waves=torch.stack([load_clip(root / row["path"]) for root, row in rows]),
+        labels=torch.tensor([classes.index(row["class"]) for _, row in rows]),
+        folds=torch.tensor([int(row["fold"]) for _, row in rows]),
+        classes=classes,
     )
+
+
+def read_rows(root: Path) -> list[dict[str, str]]:
+    """Rows of ``metadata.csv``."""
+    with (root / "metadata.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def trained_paths(manifest: Path) -> set[str]:
+    """Paths of the lines of a manifest whose split is ``train``."""
+    entries = map(json.loads, manifest.read_text(encoding="utf-8").splitlines())
+    return {entry["path"] for entry in entries if entry.get("split", "train") == "train"}
 
 
 def load_clip(path: Path) -> Tensor:
@@ -284,14 +313,14 @@ def block(inputs: int, outputs: int) -> nn.Sequential:
 class Network(nn.Module):
     """Convolutional classifier of one log-mel window."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_classes: int = len(CLASSES)) -> None:
         super().__init__()
         first, last = CHANNELS[0], CHANNELS[-1]
         self.stem = layer(1, first, (5, 5), padding=2, stride=2)
         self.blocks = nn.Sequential(*(block(*pair) for pair in itertools.pairwise(CHANNELS)))
         self.across_bands = layer(last, last, (BANDS >> len(CHANNELS), 1))
         self.dropout = nn.Dropout(0.3)
-        self.head = nn.Linear(2 * last, len(CLASSES))
+        self.head = nn.Linear(2 * last, n_classes)
 
     def features(self, mels: Tensor) -> Tensor:
         """What the last layer receives, [N, 384], of ``mels`` [N, bands, frames] in dB."""
@@ -306,11 +335,12 @@ class Network(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Networks of equal shape whose probabilities are averaged."""
+    """Networks of equal shape whose probabilities are averaged; ``classes`` are their names."""
 
-    def __init__(self, members: Sequence[Network]) -> None:
+    def __init__(self, members: Sequence[Network], classes: tuple[str, ...] = CLASSES) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.classes = classes
 
     def forward(self, mels: Tensor) -> Tensor:
         """Probabilities [N, classes] of ``mels`` [N, bands, frames] in dB."""
@@ -320,11 +350,13 @@ class Ensemble(nn.Module):
 # --- Training ------------------------------------------------------------------------------
 
 
-def train_network(mels: Tensor, labels: Tensor, recipe: Recipe, seed: int) -> Network:
+def train_network(
+    mels: Tensor, labels: Tensor, n_classes: int, recipe: Recipe, seed: int
+) -> Network:
     """Train one network on ``mels`` [N, bands, frames] in dB with ``labels`` [N]."""
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed)
-    network = Network().train()
+    network = Network(n_classes).train()
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
     per_epoch = len(mels) // recipe.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -346,18 +378,21 @@ def training_loss(
     network: Network, mels: Tensor, labels: Tensor, recipe: Recipe, rng: torch.Generator
 ) -> Tensor:
     """Mean cross-entropy of one augmented and mixed batch."""
-    targets = functional.one_hot(labels, len(CLASSES)).float()
+    targets = functional.one_hot(labels, network.head.out_features).float()
     mixed, targets = mix_pairs(augment(mels, rng), targets, recipe.mixup, rng)
     with torch.autocast("cpu", torch.bfloat16):
         logits = network(mixed)
     return functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
 
 
-def train_ensemble(waves: Tensor, labels: Tensor, recipe: Recipe) -> Ensemble:
+def train_ensemble(
+    waves: Tensor, labels: Tensor, classes: tuple[str, ...], recipe: Recipe
+) -> Ensemble:
     """Train ``recipe.members`` networks on ``waves`` [N, samples], each from its own seed."""
     mels = log_mel(waves)
     seeds = range(recipe.seed, recipe.seed + recipe.members)
-    return Ensemble([train_network(mels, labels, recipe, seed) for seed in seeds]).eval()
+    members = [train_network(mels, labels, len(classes), recipe, seed) for seed in seeds]
+    return Ensemble(members, classes).eval()
 
 
 # --- Use -----------------------------------------------------------------------------------
@@ -366,7 +401,7 @@ def train_ensemble(waves: Tensor, labels: Tensor, recipe: Recipe) -> Ensemble:
 def save_classifier(model: Ensemble, path: Path) -> None:
     """Write weights, class names and ensemble size as safetensors."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"classes": json.dumps(CLASSES), "members": str(len(model.members))}
+    metadata = {"classes": json.dumps(model.classes), "members": str(len(model.members))}
     tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(tensors, path, metadata=metadata)
 
@@ -376,9 +411,9 @@ def load_classifier(path: str | Path) -> Ensemble:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if tuple(json.loads(metadata["classes"])) != CLASSES:
-        raise ValueError(f"{path} was trained for other classes: {metadata['classes']}")
-    model = Ensemble([Network() for _ in range(int(metadata["members"]))])
+    classes = tuple(json.loads(metadata["classes"]))
+    members = [Network(len(classes)) for _ in range(int(metadata["members"]))]
+    model = Ensemble(members, classes)
     model.load_state_dict(state)
     return model.eval()
 
@@ -389,19 +424,19 @@ def classify(
     waveforms: np.ndarray | Sequence[np.ndarray],
     sample_rate: int = SAMPLE_RATE,
 ) -> tuple[list[str], np.ndarray]:
-    """Most likely class name of each mono clip, and all probabilities [N, 10].
+    """Most likely class name of each mono clip, and all probabilities [N, classes].
 
     ``waveforms`` is an array [N, samples] or a sequence of arrays [samples] of at least 0.2 s at
     ``sample_rate`` Hz. Their level does not matter: each is peak-normalised. The columns of the
-    probabilities follow ``CLASSES``; those of a clip longer than 5 s are averaged over windows.
+    probabilities follow ``model.classes``; a clip longer than 5 s has the mean over its windows.
     """
     rows = [judge(model, np.asarray(wave), sample_rate) for wave in waveforms]
-    probabilities = np.stack(rows) if rows else np.zeros((0, len(CLASSES)), np.float32)
-    return [CLASSES[index] for index in probabilities.argmax(axis=1)], probabilities
+    probabilities = np.stack(rows) if rows else np.zeros((0, len(model.classes)), np.float32)
+    return [model.classes[index] for index in probabilities.argmax(axis=1)], probabilities
 
 
 def judge(model: Ensemble, wave: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Class probabilities [10] of one mono clip [samples]."""
+    """Class probabilities [classes] of one mono clip [samples]."""
     probabilities: Tensor = model(log_mel(windows_of(wave, sample_rate)))
     return probabilities.mean(dim=0).numpy()
 
@@ -460,7 +495,7 @@ def held_out_predictions(
     [N, samples], which is all of ``data.waves`` after resynthesis.
     """
     held = data.folds == fold
-    model = train_ensemble(data.waves[~held], data.labels[~held], recipe)
+    model = train_ensemble(data.waves[~held], data.labels[~held], data.classes, recipe)
     sources = {"real": data.waves} | ({} if vocoded is None else {"resynthesised": vocoded})
     return {
         name: classify(model, waves[held].numpy())[1].argmax(axis=1)
@@ -468,9 +503,9 @@ def held_out_predictions(
     }
 
 
-def score(labels: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
+def score(labels: np.ndarray, predictions: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
     """Accuracy with interval, accuracy per class and confusion matrix (rows: true class)."""
-    confusion = np.zeros((len(CLASSES), len(CLASSES)), dtype=int)
+    confusion = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(confusion, (labels, predictions), 1)
     hits, count = int(confusion.trace()), len(labels)
     recall = confusion.diagonal() / confusion.sum(axis=1)
@@ -479,7 +514,7 @@ def score(labels: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
         "correct": hits,
         "accuracy": hits / count,
         "wilson_95": wilson_interval(hits, count),
-        "per_class_accuracy": dict(zip(CLASSES, recall.tolist(), strict=True)),
+        "per_class_accuracy": dict(zip(classes, recall.tolist(), strict=True)),
         "confusion": confusion.tolist(),
     }
 
@@ -499,9 +534,9 @@ def cross_validate(data: Dataset, recipe: Recipe, resynthesis: bool) -> dict[str
         hits = predictions["real"] == labels
         by_fold[str(fold)] = float(hits[folds == fold].mean())
         print(f"fold {fold}: {by_fold[str(fold)]:.3f}", flush=True)
-    scores = {name: score(labels, found) for name, found in predictions.items()}
+    scores = {name: score(labels, found, data.classes) for name, found in predictions.items()}
     return {
-        "classes": CLASSES,
+        "classes": data.classes,
         "recipe": asdict(recipe),
         **scores,
         "accuracy_by_fold": by_fold,
@@ -514,7 +549,7 @@ def cross_validate(data: Dataset, recipe: Recipe, resynthesis: bool) -> dict[str
 
 def parse_arguments() -> argparse.Namespace:
     """Options of the two commands."""
-    parser = argparse.ArgumentParser(description="Independent classifier of ESC-10 sounds.")
+    parser = argparse.ArgumentParser(description="Independent classifier of ESC sounds.")
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train on every recording and save the weights")
     train.add_argument("--out", type=Path, default=Path("build/classifier.safetensors"))
@@ -522,7 +557,8 @@ def parse_arguments() -> argparse.Namespace:
     check.add_argument("--out", type=Path, default=Path("build/classifier_cv.json"))
     check.add_argument("--resynthesis", action="store_true", help="also judge vocoded clips")
     for command in (train, check):
-        command.add_argument("--data", type=Path, default=Path("../shared/data/esc10"))
+        command.add_argument("--data", type=Path, nargs="+", default=[Path("../shared/data/esc10")])
+        command.add_argument("--manifest", type=Path, help="only the clips that it trains on")
         command.add_argument("--epochs", type=int, default=Recipe.epochs)
         command.add_argument("--members", type=int, default=Recipe.members)
         command.add_argument("--seed", type=int, default=Recipe.seed)
@@ -544,9 +580,9 @@ def main() -> None:
     options = parse_arguments()
     torch.set_num_threads(options.threads)
     recipe = Recipe(epochs=options.epochs, members=options.members, seed=options.seed)
-    data = load_dataset(options.data)
+    data = load_dataset(options.data, options.manifest)
     if options.command == "train":
-        save_classifier(train_ensemble(data.waves, data.labels, recipe), options.out)
+        save_classifier(train_ensemble(data.waves, data.labels, data.classes, recipe), options.out)
         return
     report = cross_validate(data, recipe, options.resynthesis)
     for name in ("real", "resynthesised"):

@@ -1,11 +1,13 @@
 """Can you tell what it is? An independent classifier names clips of the embedded model.
 
-    python benchmarks/tiny/recognise.py --classifier build/classifier.safetensors
+    python benchmarks/tiny/recognise.py ten
+    python benchmarks/tiny/recognise.py fifty
 
-Twenty clips for each ESC-10 class from prompts that are no training caption (`prompts.toml`, two
-clips each), and twenty guided by recordings that were kept out of training. Beside them stand those
-recordings themselves, and their passage through the VAE and the vocoder. Writes
-`benchmarks/tiny/recognition.json` and two pages of pictures for the docs.
+Clips of each class from ten prompts that are no training caption (`prompts*.toml`), and guided by
+recordings that were kept out of training. Beside them stand those recordings themselves, and their
+passage through the VAE and the vocoder. `ten` is ESC-10, with two clips a prompt and two pages of
+pictures for the docs; `fifty` is ESC-50 with one. Writes `benchmarks/tiny/recognition.json` or
+`recognition-fifty.json`.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the classifier is a script beside this folder
 
 import latentfoley
-from classifier import CLASSES, classify, load_classifier, wilson_interval
+from classifier import classify, load_classifier, wilson_interval
 from latentfoley.data.recordings import load_clips
 from latentfoley.mel import log_mel
 from latentfoley.pictures import plot_clips
@@ -32,12 +34,51 @@ SEED = 2026
 Waveforms = dict[str, list[np.ndarray]]
 
 
-def from_texts(model: latentfoley.Model, count: int, options: dict[str, Any]) -> Waveforms:
-    """Generate each class's clips from its prompts."""
-    prompts = tomllib.loads((HERE / "prompts.toml").read_text(encoding="utf-8"))
+class Classes(NamedTuple):
+    """What is measured: prompts, the judge, and clips of each class from texts and recordings."""
+
+    prompts: tuple[str, ...]
+    classifier: Path
+    manifest: Path
+    report: str
+    n_per_prompt: int
+    n_guided: int
+
+
+CLASSES = {
+    "ten": Classes(
+        ("prompts",),
+        Path("build/classifier.safetensors"),
+        Path("runs/tiny/manifest.jsonl"),
+        "recognition.json",
+        2,
+        20,
+    ),
+    "fifty": Classes(
+        ("prompts", "prompts-esc50"),
+        Path("build/classifier-fifty.safetensors"),
+        Path("runs/fifty/manifest.jsonl"),
+        "recognition-fifty.json",
+        1,
+        4,
+    ),
+}
+
+
+def read_prompts(names: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return the prompts of each class, of all the files together."""
+    prompts: dict[str, list[str]] = {}
+    for name in names:
+        prompts |= tomllib.loads((HERE / f"{name}.toml").read_text(encoding="utf-8"))
+    return dict(sorted(prompts.items()))
+
+
+def from_texts(
+    model: latentfoley.Model, prompts: dict[str, list[str]], n: int, options: dict[str, Any]
+) -> Waveforms:
+    """Generate `n` clips of each prompt of each class."""
     waveforms = {}
-    for label in CLASSES:
-        n = count // len(prompts[label])
+    for label in prompts:
         clips = model.generate(prompts[label], n=n, seed=SEED, **options)
         waveforms[label] = [clip.waveform for clip in clips]
         print(label, "from texts", len(clips))
@@ -48,8 +89,8 @@ def from_recordings(
     model: latentfoley.Model, recordings: dict[str, list[Path]], count: int, options: dict[str, Any]
 ) -> Waveforms:
     """Generate each class's clips guided by its held-out recordings, in turn."""
-    waveforms: Waveforms = {label: [] for label in CLASSES}
-    for label in CLASSES:
+    waveforms: Waveforms = {label: [] for label in recordings}
+    for label in recordings:
         shares = np.linspace(0, count, len(recordings[label]) + 1).round().astype(int)
         for path, n in zip(recordings[label], np.diff(shares).tolist(), strict=True):
             made = model.generate(audio_prompt=path, n=n, seed=SEED, **options) if n else []
@@ -71,7 +112,7 @@ def resynthesise(model: latentfoley.Model, waveform: np.ndarray) -> np.ndarray:
 def score(judge: Callable[[list[np.ndarray]], list[str]], waveforms: Waveforms) -> dict[str, Any]:
     """Return right answers in all and per class, and what was said instead."""
     per_class, confusions, hits, count = {}, {}, 0, 0
-    for label in CLASSES:
+    for label in waveforms:
         names = judge(waveforms[label])
         right = sum(name == label for name in names)
         per_class[label] = round(right / len(names), 3)
@@ -90,47 +131,50 @@ def score(judge: Callable[[list[np.ndarray]], list[str]], waveforms: Waveforms) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("classes", choices=CLASSES)
     parser.add_argument("--model", default="tiny")
-    parser.add_argument("--classifier", type=Path, default=Path("build/classifier.safetensors"))
-    parser.add_argument("--manifest", type=Path, default=Path("runs/tiny/manifest.jsonl"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--out", type=Path, default=HERE / "recognition.json")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--pictures", type=Path, default=Path("docs/pictures"))
     parser.add_argument("--guidance", type=float)
-    parser.add_argument("--clips", type=int, default=20, help="per class, from texts")
-    parser.add_argument("--guided", type=int, default=20, help="per class, from recordings")
     arguments = parser.parse_args()
     options = {"guidance": arguments.guidance} if arguments.guidance is not None else {}
+    measured = CLASSES[arguments.classes]
 
     model = latentfoley.load(arguments.model)
-    clips = load_clips(arguments.manifest, arguments.data, "valid", model.config.mel.sample_rate)
-    held_out = {label: [clip for clip in clips if label in clip.labels] for label in CLASSES}
-    real = {label: [clip.waveform for clip in held_out[label]] for label in CLASSES}
-    paths = {label: [arguments.data / clip.path for clip in held_out[label]] for label in CLASSES}
-    ensemble = load_classifier(arguments.classifier)
+    rate = model.config.mel.sample_rate
+    clips = load_clips(measured.manifest, arguments.data, "valid", rate)
+    prompts = read_prompts(measured.prompts)
+    held_out = {label: [clip for clip in clips if label in clip.labels] for label in prompts}
+    real = {label: [clip.waveform for clip in held_out[label]] for label in prompts}
+    paths = {label: [arguments.data / clip.path for clip in held_out[label]] for label in prompts}
+    ensemble = load_classifier(measured.classifier)
     sets = {
         "held-out recordings": real,
         "the same through VAE and vocoder": {
-            label: [resynthesise(model, waveform) for waveform in real[label]] for label in CLASSES
+            label: [resynthesise(model, waveform) for waveform in real[label]] for label in prompts
         },
-        "from texts": from_texts(model, arguments.clips, options),
-        "from held-out recordings": from_recordings(model, paths, arguments.guided, options),
+        "from texts": from_texts(model, prompts, measured.n_per_prompt, options),
+        "from held-out recordings": from_recordings(model, paths, measured.n_guided, options),
     }
     report = {
         name: score(lambda some: classify(ensemble, some)[0], waveforms)
         for name, waveforms in sets.items()
     }
     report["model_hash"] = model.weights_hash
-    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    out = arguments.out or HERE / measured.report
+    out.write_text(json.dumps(report, indent=2) + "\n")
     for name in sets:
         print(f"{name:36} {report[name]['accuracy']:.3f} {report[name]['interval_95']}")
         print("   ", report[name]["per_class"])
-    for page, labels in enumerate((CLASSES[:5], CLASSES[5:]), start=1):
-        draw(arguments.pictures / f"real-and-generated-{page}.png", sets, labels, model)
+    if arguments.classes == "ten":
+        labels = list(prompts)
+        for page, some in enumerate((labels[:5], labels[5:]), start=1):
+            draw(arguments.pictures / f"real-and-generated-{page}.png", sets, some, model)
 
 
 def draw(
-    path: Path, sets: dict[str, Waveforms], labels: tuple[str, ...], model: latentfoley.Model
+    path: Path, sets: dict[str, Waveforms], labels: list[str], model: latentfoley.Model
 ) -> None:
     """Write a page: per class two held-out recordings beside two clips generated from texts."""
     waveforms, titles = [], []

@@ -155,7 +155,7 @@ class TestCells:
 
     def test_a_model_that_is_another_one_elsewhere_is_refused(self, recipe, micro_model_folder):
         request = GenerationRequest.build("rain", steps=1, duration_s=0.2)
-        job = generated.find_job(micro_model_folder, str(micro_model_folder), request)
+        job = generated.find_job(micro_model_folder, str(micro_model_folder), "auto", request)
         other = job.made_by.model_copy(update={"weights": "0" * 64})
         with pytest.raises(ModelError, match=r"not the one where the .*: weights \w+ instead of 0"):
             generated.generate_elsewhere(dataclasses.replace(job, made_by=other))

@@ -25,6 +25,14 @@ class TestCells:
         assert [cell.label for cell in cells][:2] == ["model=r4 steps=5", "model=r4 steps=10"]
         assert cells[2].models == ("b",)
 
+    def test_precision_is_an_axis_and_no_setting_of_a_request(self, make):
+        cells = make_cells(make(grid={"dtype": ["fp32", "bf16"]}, sampling={"steps": 2}))
+        assert [(cell.label, cell.dtype) for cell in cells] == [
+            ("dtype=fp32", "fp32"),
+            ("dtype=bf16", "bf16"),
+        ]
+        assert all(cell.settings == {"steps": 2} for cell in cells)
+
     def test_one_by_one(self, make):
         cells = make_cells(make(grid={}, cells=[{"steps": 5}, {"steps": 5, "guidance": 2.5}]))
         # What a cell does not say is what `generate` takes.
@@ -41,6 +49,7 @@ class TestCells:
             ),
             ({"grid": {"guidance": [1, 200]}}, InputError, "guidance: must lie between"),
             ({"grid": {"sampler": ["ddim", "dim"]}}, InputError, "Did you mean 'ddim'"),
+            ({"grid": {"dtype": ["fp32", "bf61"]}}, InputError, "Did you mean 'bf16'"),
             ({"grid": {}, "cells": [{"model": "micrp"}]}, RecipeError, "Did you mean 'micro'"),
         ],
     )

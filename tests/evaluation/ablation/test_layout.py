@@ -116,12 +116,22 @@ def test_a_gpu_has_one_worker_in_this_process(grid, monkeypatch):
     jobs = grid(limit=2)
     monkeypatch.setattr(generated, "_gpus", lambda: ["cpu"])
     monkeypatch.setattr(
-        generated, "_load", lambda model, device=None: loaded.append(device) or load(model, device)
+        generated,
+        "_load",
+        lambda model, dtype, device=None: loaded.append(device) or load(model, dtype, device),
     )
     monkeypatch.setattr(generated, "map_in_processes", None)
     assert make_missing(jobs, workers=4) == 4
     assert loaded == ["cpu"]
     assert make_missing(grid(limit=2)) == 0
+
+
+def test_each_precision_is_a_sound_of_its_own(grid):
+    jobs = grid(limit=1, grid={"dtype": ["fp32", "bf16"]}, baselines=[])
+    assert make_missing(jobs) == 2
+    exact, rounded = (read_audio(path, sample_rate=None).waveform for path in paths(jobs))
+    assert not np.array_equal(exact, rounded)
+    assert np.abs(exact - rounded).mean() < 0.5 * np.abs(exact).mean()
 
 
 @pytest.mark.slow

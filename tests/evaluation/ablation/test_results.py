@@ -11,7 +11,7 @@ DRAWS = Draws(resamples=200, permutations=199)
 
 
 def named(n):
-    return [Cell(f"x={k}", {"x": k}, ("m",), {}) for k in range(n)]
+    return [Cell(f"x={k}", {"x": k}, ("m",), "auto", {}) for k in range(n)]
 
 
 def numbers(*cells, share=False):

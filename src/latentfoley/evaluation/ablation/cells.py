@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
 
+from latentfoley.devices import choose_device, choose_dtype
 from latentfoley.errors import RecipeError, nearest
-from latentfoley.evaluation.ablation.recipe import MODEL, AblationRecipe, Settings
+from latentfoley.evaluation.ablation.recipe import DTYPE, MODEL, AblationRecipe, Settings
 from latentfoley.evaluation.sets.generated import Job, find_job, load_cached
 from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.request import GenerationRequest
@@ -23,12 +24,14 @@ class Cell:
         label: what tells it from the other cells: "steps=25 sampler=ddim".
         axes: the same as values.
         models: one, or several that were trained alike from several seeds.
+        dtype: precision of the models, as `load` takes it.
         settings: options of `generate`, the shared ones included.
     """
 
     label: str
     axes: Settings
     models: tuple[str, ...]
+    dtype: str
     settings: Settings
 
 
@@ -68,7 +71,8 @@ def _points(recipe: AblationRecipe) -> list[Settings]:
     else:
         rows = [{MODEL: label, **cell} for cell in recipe.cells for label in _labels(recipe, cell)]
     names = dict.fromkeys(name for row in rows for name in row)
-    defaults = {n: f.default for n, f in GenerationRequest.model_fields.items()} | recipe.sampling
+    defaults = {n: f.default for n, f in GenerationRequest.model_fields.items()}
+    defaults |= {DTYPE: "auto"} | recipe.sampling
     return [{name: row.get(name, defaults.get(name)) for name in names} for row in rows]
 
 
@@ -84,10 +88,12 @@ def _labels(recipe: AblationRecipe, cell: Settings) -> Sequence[str]:
 
 
 def _cell(recipe: AblationRecipe, point: Settings, axes: Sequence[str]) -> Cell:
-    settings = recipe.sampling | {name: v for name, v in point.items() if name != MODEL}
-    GenerationRequest.build("a prompt", **settings)  # refuses what cannot be asked for
+    settings = {DTYPE: "auto"} | recipe.sampling | point
+    models, dtype = recipe.runs[settings.pop(MODEL)], str(settings.pop(DTYPE))
+    choose_dtype(dtype, choose_device(None))  # both refuse what cannot be asked for
+    GenerationRequest.build("a prompt", **settings)
     chosen = {name: point[name] for name in axes}
-    return Cell(_label(chosen), chosen, recipe.runs[point[MODEL]], settings)
+    return Cell(_label(chosen), chosen, models, dtype, settings)
 
 
 def _label(values: Settings) -> str:
@@ -137,11 +143,11 @@ def lay_out(
     """Return the clips of every cell and model: per prompt, seed by seed, clip by clip."""
     load_cached.cache_clear()  # a folder may hold other weights than an hour ago
     jobs: dict[tuple[str, str], list[Job]] = {}
-    for model in dict.fromkeys(model for cell in cells for model in cell.models):
+    for model, dtype in dict.fromkeys((m, cell.dtype) for cell in cells for m in cell.models):
         for cell in cells:
-            if model in cell.models:
+            if model in cell.models and dtype == cell.dtype:
                 requests = _requests(recipe, cell, prompts)
-                jobs[model, cell.label] = [find_job(folder, model, one) for one in requests]
+                jobs[model, cell.label] = [find_job(folder, model, dtype, one) for one in requests]
     return [[jobs[model, cell.label] for model in cell.models] for cell in cells]
 
 
@@ -162,10 +168,10 @@ def in_turn(grid: Grid) -> Iterator[Job]:
     A run that was stopped then has whole prompts, which a lower limit can compare. Models come one
     after the other, to be loaded once.
     """
-    by_model: dict[str, list[Sequence[Job]]] = {}
+    by_model: dict[tuple[str, str], list[Sequence[Job]]] = {}
     for cell in grid:
         for jobs in cell:
-            by_model.setdefault(jobs[0].model, []).append(jobs)
+            by_model.setdefault((jobs[0].model, jobs[0].made_by.dtype), []).append(jobs)
     for rows in by_model.values():
         for column in zip(*rows, strict=True):
             yield from column

@@ -14,13 +14,15 @@ from latentfoley.errors import nearest
 from latentfoley.evaluation.ablation.metrics import METRICS
 from latentfoley.request import GenerationRequest
 
-MODEL = "model"  # the axis of trained models, beside those of `generate`'s options
+# Axes beside those of `generate`'s options: trained models, and the precision they compute in.
+MODEL, DTYPE = "model", "dtype"
 
 # What cells may differ in: the rest of a request says which clip it is.
 SETTINGS = tuple(
     sorted(
         GenerationRequest.model_fields.keys()
         - {"prompts", "audio_prompt", "seed", "n", "index", "candidate"}
+        | {DTYPE}
     )
 )
 
@@ -42,7 +44,7 @@ class AblationRecipe(Config):
             values and is like it in all else. Without any, every pair of cells is compared.
         permutations, resamples: draws behind p-values and intervals.
         models: label = model, or label = [models] trained alike from several seeds.
-        sampling: options of `generate` that all cells share.
+        sampling: options of `generate`, and `dtype`, that all cells share.
     """
 
     prompts: Path | tuple[str, ...]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +130,15 @@ def _warnings(results: Sequence[Result], n_prompts: int) -> list[str]:
 def _origin(
     recipe: AblationRecipe, cells: Sequence[Cell], embedders: Sequence[Embedder], n_reference: int
 ) -> dict[str, Any]:
-    models = dict.fromkeys(chain.from_iterable(cell.models for cell in cells))
+    models = {model: cell.dtype for cell in cells for model in cell.models}
     return {
         "latentfoley": __version__,
         "torch": torch.__version__,
         "recipe": recipe.model_dump(mode="json"),
-        "models": {model: load_cached(model).identity.model_dump() for model in models},
+        "models": {
+            model: load_cached(model, dtype).identity.model_dump()
+            for model, dtype in models.items()
+        },
         "embedders": [
             {
                 "name": one.name,

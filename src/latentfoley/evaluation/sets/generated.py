@@ -130,9 +130,9 @@ def generate_set(
     return ClipSet(place, clips, _about(model, settings))
 
 
-def find_job(folder: Path, model: str, request: GenerationRequest) -> Job:
+def find_job(folder: Path, model: str, dtype: str, request: GenerationRequest) -> Job:
     """Return the job of one clip in a folder that many models and settings share."""
-    loaded = load_cached(model)
+    loaded = load_cached(model, dtype)
     asked = identity(loaded.identity, request)
     return Job(folder / asked[:2] / f"{asked}.flac", model, loaded.identity, request)
 
@@ -176,7 +176,7 @@ def generate_missing(
 def generate_one(job: Job) -> None:
     """Generate one clip on the CPU, in one thread."""
     compute_on_one_core()
-    list(_generate(load_cached(job.model), [job]))
+    list(_generate(load_cached(job.model, job.made_by.dtype), [job]))
 
 
 def generate_elsewhere(job: Job) -> None:
@@ -187,7 +187,7 @@ def generate_elsewhere(job: Job) -> None:
 
 @lru_cache(maxsize=1)
 def _load_same(model: str, wanted: ModelIdentity) -> Model:
-    loaded = _load(model, wanted.device)
+    loaded = _load(model, wanted.dtype, wanted.device)
     if loaded.identity != wanted:
         there, here = loaded.identity.model_dump(), wanted.model_dump()
         differ = [f"{k} {there[k]} instead of {here[k]}" for k in here if there[k] != here[k]]
@@ -199,27 +199,27 @@ def _load_same(model: str, wanted: ModelIdentity) -> Model:
 
 
 @lru_cache(maxsize=1)  # jobs come model by model
-def load_cached(model: str) -> Model:
-    """Return a model, the last one without loading it again."""
-    return _load(model)
+def load_cached(model: str, dtype: str) -> Model:
+    """Return a model in a precision (see `load`), the last one without loading it again."""
+    return _load(model, dtype)
 
 
-def _load(model: str, device: str | None = None) -> Model:
+def _load(model: str, dtype: str, device: str | None = None) -> Model:
     from latentfoley.loading import load
 
-    return load(model, device=device)
+    return load(model, dtype=dtype, device=device)
 
 
 def _on_gpus(jobs: Sequence[Job], devices: Sequence[str]) -> Iterator[None]:
     """Generate clips in threads, each of which waits for a GPU that is free."""
-    free: SimpleQueue[Callable[[str], Model]] = SimpleQueue()
+    free: SimpleQueue[Callable[[str, str], Model]] = SimpleQueue()
     for device in devices:
         free.put(lru_cache(maxsize=1)(partial(_load, device=device)))
 
     def generate(job: Job) -> None:
         load_there = free.get()
         try:
-            list(_generate(load_there(job.model), [job]))
+            list(_generate(load_there(job.model, job.made_by.dtype), [job]))
         finally:
             free.put(load_there)
 
