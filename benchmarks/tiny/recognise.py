@@ -5,7 +5,8 @@
 
 Clips of each class from ten prompts that are no training caption (`prompts*.toml`), and guided by
 recordings that were kept out of training. Beside them stand those recordings themselves, and their
-passage through the VAE and the vocoder. `ten` is ESC-10, with two clips a prompt and two pages of
+passage through the VAE and the vocoder; and per class, how loud and how silent recordings and the
+clips from texts are. `ten` is ESC-10, with two clips a prompt and two pages of
 pictures for the docs; `fifty` is ESC-50 with one. Writes `benchmarks/tiny/recognition.json` or
 `recognition-fifty.json`.
 """
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the classifier is a script
 import latentfoley
 from classifier import classify, load_classifier, wilson_interval
 from latentfoley.data.recordings import load_clips
+from latentfoley.levels import measure
 from latentfoley.mel import log_mel
 from latentfoley.pictures import plot_clips
 
@@ -129,6 +131,15 @@ def score(judge: Callable[[list[np.ndarray]], list[str]], waveforms: Waveforms) 
     }
 
 
+def levels(waveforms: list[np.ndarray], sample_rate: int) -> dict[str, float]:
+    """Return the median loudness of sounds in LUFS, and the share of their frames in silence."""
+    found = [measure(waveform, sample_rate) for waveform in waveforms]
+    return {
+        "loudness_lufs": round(float(np.median([one.loudness_lufs for one in found])), 1),
+        "silent_frames": round(float(np.mean([one.silent_frames for one in found])), 3),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("classes", choices=CLASSES)
@@ -144,6 +155,7 @@ def main() -> None:
     model = latentfoley.load(arguments.model)
     rate = model.config.mel.sample_rate
     clips = load_clips(measured.manifest, arguments.data, "valid", rate)
+    trained = load_clips(measured.manifest, arguments.data, "train", rate)
     prompts = read_prompts(measured.prompts)
     held_out = {label: [clip for clip in clips if label in clip.labels] for label in prompts}
     real = {label: [clip.waveform for clip in held_out[label]] for label in prompts}
@@ -160,6 +172,13 @@ def main() -> None:
     report = {
         name: score(lambda some: classify(ensemble, some)[0], waveforms)
         for name, waveforms in sets.items()
+    }
+    report["levels"] = {
+        label: {
+            "recordings": levels([c.waveform for c in trained if label in c.labels], rate),
+            "from texts": levels(sets["from texts"][label], rate),
+        }
+        for label in prompts
     }
     report["model_hash"] = model.weights_hash
     out = arguments.out or HERE / measured.report

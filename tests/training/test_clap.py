@@ -158,6 +158,24 @@ class TestTraining:
             for key, tensor in second.modules[name].state_dict().items():
                 assert torch.equal(tensor, expected[key]), f"{name}.{key}"
 
+    def test_with_frozen_audio_texts_alone_are_trained(self, recipe, tmp_path):
+        make(recipe()).export(tmp_path / "model")
+        task = make(recipe(start=tmp_path / "model", frozen_audio=True))
+        before = {
+            name: {key: tensor.clone() for key, tensor in task.modules[name].state_dict().items()}
+            for name in ("audio", "projection")
+        }
+        task.step(0)
+        after = {name: task.modules[name].state_dict() for name in before}
+        assert all(torch.equal(after["audio"][key], t) for key, t in before["audio"].items())
+        assert not all(
+            torch.equal(after["projection"][key], t) for key, t in before["projection"].items()
+        )
+
+    def test_frozen_audio_needs_a_tower_to_keep(self, recipe):
+        with pytest.raises(RecipeError, match="give 'start'"):
+            recipe(frozen_audio=True)
+
     def test_it_resumes_bit_for_bit(self, recipe):
         assert_same_weights(*unbroken_and_resumed(make, recipe))
 

@@ -14,12 +14,12 @@ caption; its pooler and projection are trained, with noise on the vector so that
 import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from latentfoley.checkpoints.tokenizer import Tokenizer
@@ -79,6 +79,15 @@ class ClapRecipe(Config):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     # A folder holding trained towers to go on from; None starts from the sentence encoder.
     start: Path | None = None
+    # Whether sounds keep the E that `start` gives them, and texts alone are trained: for captions
+    # that came later. Latents that were encoded, and a denoiser that was trained, stay valid.
+    frozen_audio: bool = False
+
+    @model_validator(mode="after")
+    def _require_trained_audio(self) -> Self:
+        if self.frozen_audio and self.start is None:
+            raise ValueError("frozen_audio keeps the audio tower of 'start': give 'start'")
+        return self
 
 
 class Logits(nn.Module):
@@ -127,7 +136,10 @@ class ClapTask(Task):
             "projection": model.text_projection,
             "logits": self.logits,
         }
-        parameters = [p for module in self.modules.values() for p in module.parameters()]
+        if recipe.frozen_audio:
+            self.audio.model.requires_grad_(False)
+        every = [p for module in self.modules.values() for p in module.parameters()]
+        parameters = [p for p in every if p.requires_grad]
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "clap": torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay)
         }
@@ -173,7 +185,7 @@ class ClapTask(Task):
         return gather_with_gradients(A), gather_with_gradients(self._embed_sentences(noisy))
 
     def _embed_sounds(self, features: Tensor) -> Embedding:
-        self.audio.model.train()
+        self.audio.model.train(not self.recipe.frozen_audio)
         with self.optimisation.autocast():
             A = self.audio.model(input_features=features).audio_embeds
         self.audio.model.eval()
