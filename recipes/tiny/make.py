@@ -1,10 +1,9 @@
-"""Train the embedded model, from recordings to folder: `python recipes/tiny/make.py KINDS`.
+"""Train the embedded model, from recordings to folder: `python recipes/tiny/make.py ten fifty`.
 
-KINDS is `ten` (ESC-10 and Sonic Pi: what the committed weights were trained on) or `fifty` (all
-recordings and kinds of `kinds.toml`); the runs are in `runs/tiny` or `runs/fifty` of the current
-folder. Every stage resumes where it was stopped, and one that is done is passed over; the seconds
-of each are appended to `times.jsonl` beside the runs. `--rehearse`, in a folder of its own, makes
-two steps of everything.
+`ten` trains a model of ESC-10 and Sonic Pi in `runs/tiny` of the current folder; `fifty` goes on
+from it, in `runs/fifty`, with all recordings and kinds of `kinds.toml`. Every stage resumes where
+it was stopped, and one that is done is passed over; the seconds of each are appended to
+`times.jsonl` beside the runs. `--rehearse`, in a folder of its own, makes two steps of everything.
 """
 
 import argparse
@@ -25,12 +24,12 @@ MANIFESTS = {
     "fifty": {"manifest": HERE / "recordings.py"},
 }
 RECIPES = {"ten": HERE, "fifty": HERE / "fifty"}
-TRAININGS = {
-    "ten": ("vae-1", "vae-2", "clap-1", "clap-2", "vocoder"),
-    "fifty": ("vae", "clap-1", "clap-2", "vocoder"),
+# How often recordings are encoded, by kind or else by folder: some are few, and came too seldom.
+TIMES = {
+    "ten": {"rain": 4, "chainsaw": 2, "clock_tick": 2},
+    "fifty": {"esc10": 2, "esc50": 2},
 }
-# How often recordings of these kinds are encoded: they are few, and came too seldom.
-TIMES = {"ten": {"rain": 4, "chainsaw": 2, "clock_tick": 2}, "fifty": {}}
+FIRST = Path("runs/tiny/model")  # of ten kinds
 REHEARSED = 40  # recordings of a rehearsal, evenly from all
 Stage = tuple[str, list[str | Path]]
 
@@ -62,30 +61,41 @@ class Plan:
         words = [word for setting in settings for word in ("--set", setting)]
         return name, self.command("train", name.partition("-")[0], recipe, *words)
 
+    def script(self, name: Path, *words: str | Path) -> list[str | Path]:
+        """Return a command of this repository."""
+        return [sys.executable, name, *words]
+
     def stages(self) -> Iterator[Stage]:
         """Yield the stages after the manifest, in order, each with its command."""
-        yield from map(self.training, TRAININGS[self.kinds])
+        vae, clap = (self.runs / name / "model" for name in ("vae", "clap"))
+        yield from self.from_nothing() if self.kinds == "ten" else self.from_ten(vae, clap)
         prepared, latents, out = (self.runs / name for name in ("prepared", "latents", "model"))
         words: list[str | Path] = ["--captions", self.runs / "balanced.jsonl", "--held-out", "0"]
         words += [self.runs / "recordings", prepared, "--per-shard", "600"]
         yield "prepare", self.command("data", "prepare", *words, on_device=False)
-        words = ["--vae", self.runs / "vae/model", "--clap", self.runs / "clap/model"]
-        words += ["--duration", "4.8", "--mixes", "0.15", "--variations", "3"]
+        words = ["--vae", vae, "--clap", clap, "--duration", "4.8"]
+        words += ["--mixes", "0.15", "--variations", "3"]
         yield "encode", self.command("data", "encode", prepared, latents, *words)
         yield self.training("diffusion")
         if not out.exists():
             words = ["train", "export", self.runs / "diffusion", out, "--half"]
             yield "export", self.command(*words, on_device=False)
-        known = [
-            "--model",
-            out,
-            "--kinds",
-            self.kinds,
-            "--write",
-            "--out",
-            self.runs / "known.json",
-        ]
-        yield "known kinds", [sys.executable, ROOT / "benchmarks/tiny/known.py", *known]
+        words = ["--model", out, "--kinds", self.kinds, "--write"]
+        words += ["--out", self.runs / "known.json"]
+        yield "known kinds", self.script(ROOT / "benchmarks/tiny/known.py", *words)
+
+    def from_nothing(self) -> Iterator[Stage]:
+        """Yield the trainings of what a denoiser of ten kinds is put together from."""
+        yield from map(self.training, ("vae-1", "vae-2", "clap-1", "clap-2", "vocoder"))
+
+    def from_ten(self, vae: Path, clap: Path) -> Iterator[Stage]:
+        """Yield how the model of ten kinds becomes what a denoiser of fifty starts from."""
+        wide, start = self.runs / "wide", self.runs / "start"
+        if not wide.exists():
+            yield "widen", self.script(HERE / "widen.py", FIRST, wide)
+        yield from map(self.training, ("vae", "clap-1", "clap-2"))
+        if not start.exists():
+            yield "assemble", self.script(HERE / "assemble.py", wide, start, vae, clap)
 
 
 def gather(entries: list[Entry], times: dict[str, int], data: Path, folder: Path) -> list[Entry]:
@@ -95,7 +105,8 @@ def gather(entries: list[Entry], times: dict[str, int], data: Path, folder: Path
     """
     linked = []
     for entry in entries:
-        copies = times.get(entry.labels[0], 1) if entry.split == "train" else 1
+        often = times.get(entry.labels[0]) or times.get(entry.path.partition("/")[0], 1)
+        copies = often if entry.split == "train" else 1
         for path in (Path(f"copy-{k}", entry.path) for k in range(copies)):
             link = folder / path
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -121,28 +132,33 @@ def run(stage: Stage, times: Path) -> None:
         raise SystemExit(code)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kinds", choices=MANIFESTS)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--device", help="cpu, cuda, mps; by default the fastest")
-    parser.add_argument("--rehearse", action="store_true", help="two steps of everything")
-    arguments = parser.parse_args()
-    plan = Plan(arguments.kinds, arguments.data, arguments.device, arguments.rehearse)
+def make(plan: Plan) -> None:
+    """Run all stages of a plan."""
     times = plan.runs / "times.jsonl"
     plan.runs.mkdir(parents=True, exist_ok=True)
     for name, script in MANIFESTS[plan.kinds].items():
         path = plan.runs / f"{name}.jsonl"
-        run((name, [sys.executable, script, arguments.data, path]), times)
+        run((name, plan.script(script, plan.data, path)), times)
         if plan.rehearsal:
             some = read_manifest(path)
             write_manifest(path, some[:: max(1, len(some) // REHEARSED)])
     entries = read_manifest(plan.runs / "manifest.jsonl")
     recordings = plan.runs / "recordings"
-    linked = gather(entries, TIMES[plan.kinds], arguments.data, recordings)
+    linked = gather(entries, TIMES[plan.kinds], plan.data, recordings)
     write_manifest(plan.runs / "balanced.jsonl", linked)
     for stage in plan.stages():
         run(stage, times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kinds", choices=MANIFESTS, nargs="+")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--device", help="cpu, cuda, mps; by default the fastest")
+    parser.add_argument("--rehearse", action="store_true", help="two steps of everything")
+    arguments = parser.parse_args()
+    for kinds in arguments.kinds:
+        make(Plan(kinds, arguments.data, arguments.device, arguments.rehearse))
 
 
 if __name__ == "__main__":

@@ -105,11 +105,13 @@ class Kinds:
     Attributes:
         of_label: the kind of every class that stands in it; another is a kind of its own.
         captions: how people ask for a kind.
+        also: rarer ways to ask for it.
         most: clips of one class that are taken, by folder.
     """
 
     of_label: dict[str, str]
     captions: dict[str, list[str]]
+    also: dict[str, list[str]]
     most: dict[str, int]
 
     def kind(self, sound: Sound) -> str:
@@ -122,7 +124,7 @@ class Kinds:
         own = own_captions(sound, set(" ".join(general).lower().split()))
         if not general and not own:
             own = [sound.label.replace("_", " ")]
-        return tuple(dict.fromkeys([*general, *own]))
+        return tuple(dict.fromkeys([*general, *self.also.get(self.kind(sound), []), *own]))
 
 
 def read_kinds(path: Path) -> Kinds:
@@ -139,7 +141,8 @@ def read_kinds(path: Path) -> Kinds:
                 raise ValueError(f"{path}: '{label}' is both {of_label[label]} and {kind}")
             of_label[label] = kind
     captions = {kind: values["captions"] for kind, values in table["kinds"].items()}
-    return Kinds(of_label, captions, table["most"])
+    also = {kind: values.get("also", []) for kind, values in table["kinds"].items()}
+    return Kinds(of_label, captions, also, table["most"])
 
 
 def own_captions(sound: Sound, words: set[str]) -> list[str]:

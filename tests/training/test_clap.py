@@ -167,7 +167,7 @@ class TestTraining:
         }
         task.step(0)
         after = {name: task.modules[name].state_dict() for name in before}
-        assert all(torch.equal(after["audio"][key], t) for key, t in before["audio"].items())
+        assert not [k for k, t in before["audio"].items() if not torch.equal(after["audio"][k], t)]
         assert not all(
             torch.equal(after["projection"][key], t) for key, t in before["projection"].items()
         )

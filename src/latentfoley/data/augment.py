@@ -1,6 +1,6 @@
 """Augmentations of recordings that keep what they are: crop, place in time, mixing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,12 +51,15 @@ def draw_example(
     return _mix(first, second, rng)
 
 
-def _single(clips: list[Clip], n_samples: int, rng: np.random.Generator) -> Example:
-    clip = clips[int(rng.integers(len(clips)))]
+def draw_caption(clip: Clip, rng: np.random.Generator) -> Example:
+    """Return a whole recording with one of its captions; see `draw_example`."""
     caption = clip.captions[int(rng.integers(len(clip.captions)))]
-    return Example(
-        crop(clip.waveform, n_samples, rng), caption, frozenset(clip.labels or [clip.path])
-    )
+    return Example(clip.waveform, caption, frozenset(clip.labels or [clip.path]))
+
+
+def _single(clips: list[Clip], n_samples: int, rng: np.random.Generator) -> Example:
+    example = draw_caption(clips[int(rng.integers(len(clips)))], rng)
+    return replace(example, waveform=crop(example.waveform, n_samples, rng))
 
 
 def _mix(first: Example, second: Example, rng: np.random.Generator) -> Example:

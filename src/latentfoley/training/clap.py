@@ -26,7 +26,7 @@ from latentfoley.checkpoints.tokenizer import Tokenizer
 from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower, audio_features
 from latentfoley.config import ClapFrontEnd, Config
-from latentfoley.data.augment import Example, draw_example
+from latentfoley.data.augment import Example, draw_caption, draw_example
 from latentfoley.data.recordings import Clip, generator
 from latentfoley.errors import RecipeError, TrainingWarning
 from latentfoley.notation import Embedding
@@ -80,7 +80,8 @@ class ClapRecipe(Config):
     # A folder holding trained towers to go on from; None starts from the sentence encoder.
     start: Path | None = None
     # Whether sounds keep the E that `start` gives them, and texts alone are trained: for captions
-    # that came later. Latents that were encoded, and a denoiser that was trained, stay valid.
+    # that came later. Latents that were encoded, and a denoiser that was trained, stay valid. Every
+    # recording is heard once, its first window, and neither mixed nor changed.
     frozen_audio: bool = False
 
     @model_validator(mode="after")
@@ -88,6 +89,9 @@ class ClapRecipe(Config):
         if self.frozen_audio and self.start is None:
             raise ValueError("frozen_audio keeps the audio tower of 'start': give 'start'")
         return self
+
+
+_Embedded = tuple[list[Example], Embedding, Embedding]
 
 
 class Logits(nn.Module):
@@ -128,8 +132,10 @@ class ClapTask(Task):
             start_from(self.text.model, text.model, recipe.start / "text_encoder")
             start_from(self.audio.model, audio.model, recipe.start / "audio_encoder")
         share_statistics(self.audio.model)
+        self.audio.model.eval()  # statistics are taken in steps that train it, and nowhere else
         self.logits = Logits().to(device)
         self.sentences: dict[str, Tensor] = {}
+        self.sounds: dict[int, Tensor] = {}
         self.modules: dict[str, nn.Module] = {
             "audio": self.audio.model,
             "pooler": model.text_model.pooler,
@@ -154,38 +160,56 @@ class ClapTask(Task):
         rng = generator(self.recipe.run.seed, step)
         # What is dropped is drawn from the global stream: tie it to the step, and to the process.
         torch.manual_seed(int(rng.integers(2**31)) + parallel.rank())
-        examples = [
-            draw_example(
-                self.clips, self.recipe.front_end.n_samples, self.recipe.mix_probability, rng
-            )
-            for _ in range(self.recipe.run.batch_size)
-        ]
-        losses = self._losses(*self._embed(examples, rng), _in_turn(examples))
+        embed = self._embed_known if self.recipe.frozen_audio else self._embed_drawn
+        examples, A, T = embed(rng)
+        losses = self._losses(A, T, _in_turn(examples))
         total = losses["contrast"] + self.recipe.alignment_weight * losses["alignment"]
         norm = self.optimisation.step([total], self.optimizers["clap"])
         return mean_losses([losses]) | {"gradient_norm": norm.item()}
 
-    def _embed(
-        self, examples: list[Example], rng: np.random.Generator
-    ) -> tuple[Embedding, Embedding]:
-        """Return E of all sounds and of all captions, each process's after those of the one before.
+    def _embed_drawn(self, rng: np.random.Generator) -> _Embedded:
+        """Return (mixed) crops with one caption each, E of all sounds and E of all captions.
 
         Every process embeds its own rows, and the contrast is of every pair of the whole batch.
         """
+        n_samples = self.recipe.front_end.n_samples
+        examples = [
+            draw_example(self.clips, n_samples, self.recipe.mix_probability, rng)
+            for _ in range(self.recipe.run.batch_size)
+        ]
         tilts, masks = self._tilts(rng), self._masks(rng)
-        vectors = torch.stack([self._sentence(example.caption) for example in examples])
-        noise = torch.from_numpy(rng.standard_normal(vectors.shape, dtype=np.float32))
-        noisy = vectors.cpu() + self.recipe.sentence_noise * noise
         windows = torch.from_numpy(np.stack([example.waveform for example in examples]))
         ((windows, tilts, masks, noisy),) = self.optimisation.micro_batches(
-            windows, tilts, masks, noisy
+            windows, tilts, masks, self._noisy_sentences(examples, rng)
         )
         features = audio_features(windows, self.recipe.front_end)
         A = self._embed_sounds(_blank(features + tilts, masks))
-        return gather_with_gradients(A), gather_with_gradients(self._embed_sentences(noisy))
+        T = self._embed_sentences(noisy)
+        return examples, gather_with_gradients(A), gather_with_gradients(T)
+
+    def _embed_known(self, rng: np.random.Generator) -> _Embedded:
+        """Return the same of whole recordings, whose E do not change."""
+        drawn = rng.integers(len(self.clips), size=self.recipe.run.batch_size)
+        examples = [draw_caption(self.clips[k], rng) for k in drawn]
+        known = torch.cat([self._sound(int(k)) for k in drawn])
+        ((A, noisy),) = self.optimisation.micro_batches(known, self._noisy_sentences(examples, rng))
+        T = self._embed_sentences(noisy)
+        return examples, gather_with_gradients(A), gather_with_gradients(T)
+
+    @torch.no_grad()
+    def _sound(self, k: int) -> Embedding:
+        """Return E (1, D) of a recording, which is heard once."""
+        if k not in self.sounds:
+            self.sounds[k] = self._embed_clip(self.clips[k]).cpu()
+        return self.sounds[k]
+
+    def _noisy_sentences(self, examples: list[Example], rng: np.random.Generator) -> Tensor:
+        vectors = torch.stack([self._sentence(example.caption) for example in examples])
+        noise = torch.from_numpy(rng.standard_normal(vectors.shape, dtype=np.float32))
+        return vectors.cpu() + self.recipe.sentence_noise * noise
 
     def _embed_sounds(self, features: Tensor) -> Embedding:
-        self.audio.model.train(not self.recipe.frozen_audio)
+        self.audio.model.train()
         with self.optimisation.autocast():
             A = self.audio.model(input_features=features).audio_embeds
         self.audio.model.eval()
