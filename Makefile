@@ -38,7 +38,7 @@ fuzz: .venv/dev  ## Read damaged recordings for an hour; MINUTES=5 for less
 bench: .venv/dev runs/tiny/manifest.jsonl runs/tiny/all.jsonl build/classifier.safetensors  ## Measure the embedded model, loading, memory and training; writes benchmarks/**/*.json
 	$(BIN)/python benchmarks/classifier.py cross-validate --data $(DATA)/esc10 --resynthesis \
 		--out benchmarks/tiny/classifier.json
-	$(BIN)/python benchmarks/tiny/recognise.py --data $(DATA)
+	$(BIN)/python benchmarks/tiny/recognise.py ten --data $(DATA)
 	$(BIN)/python benchmarks/tiny/reconstruct.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/vocoders.py src/latentfoley/resources/tiny \
 		--manifest runs/tiny/all.jsonl --data $(DATA) --clips 80 --out benchmarks/tiny/vocoder.json
@@ -82,16 +82,20 @@ sbom: wheel  ## List what an installation of the wheel consists of, as CycloneDX
 build/classifier.safetensors: .venv/dev benchmarks/classifier.py
 	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out $@
 
+build/classifier-fifty.safetensors: .venv/dev benchmarks/classifier.py runs/fifty/manifest.jsonl
+	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 $(DATA)/esc50 \
+		--manifest runs/fifty/manifest.jsonl --epochs 80 --out $@
+
 tiny: .venv/dev  ## Train the embedded model again, from recordings to folder; DEVICE=cuda on a GPU
 	$(BIN)/python recipes/tiny/make.py ten --data $(DATA) $(if $(DEVICE),--device $(DEVICE))
 
-fifty: .venv/dev  ## Train a model of all kinds of `kinds.toml` into runs/fifty; DEVICE=cuda on a GPU
-	$(BIN)/python recipes/tiny/make.py fifty --data $(DATA) $(if $(DEVICE),--device $(DEVICE))
+fifty: .venv/dev  ## Train a model of all kinds of `kinds.toml` into runs/fifty, on from that of `make tiny`; DEVICE=cuda on a GPU
+	$(BIN)/python recipes/tiny/make.py ten fifty --data $(DATA) $(if $(DEVICE),--device $(DEVICE))
 
 runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/manifest.py recipes/tiny/captions.toml
 	$(BIN)/python recipes/tiny/manifest.py $(DATA) $@
 
-runs/tiny/all.jsonl: .venv/dev recipes/tiny/recordings.py recipes/tiny/kinds.toml
+runs/fifty/manifest.jsonl runs/tiny/all.jsonl: .venv/dev recipes/tiny/recordings.py recipes/tiny/kinds.toml
 	$(BIN)/python recipes/tiny/recordings.py $(DATA) $@
 
 $(BIN)/python:

@@ -1,7 +1,8 @@
 """Put trained stages into a model: `python recipes/tiny/assemble.py MODEL OUT STAGES …`.
 
 STAGES are folders that hold any of `unet/`, `vae/`, `vocoder/` and CLAP's `audio_encoder/`, with
-what belongs to it, as trainings leave them; all else is the model's.
+what belongs to it, as trainings leave them; all else is the model's. A `text_encoder/` may hold
+only what was trained of it.
 """
 
 import argparse
@@ -22,12 +23,12 @@ def with_stage(parts: Parts, stage: Path) -> Parts:
     if (stage / "vocoder").is_dir():
         parts = replace(parts, vocoder=layout.open_vocoder(stage / "vocoder"))
     if (stage / "audio_encoder").is_dir():
+        text = towers.open_text(stage)
         parts = replace(
             parts,
-            text=towers.open_text(stage),
+            text=replace(text, weights={**parts.text.weights, **text.weights}),
             audio=towers.open_audio(stage),
             front_end=layout.read_front_end(stage / "feature_extractor"),
-            find_tokenizer=lambda: stage / "tokenizer",
         )
     return parts
 
