@@ -44,7 +44,7 @@ bench: .venv/dev runs/tiny/manifest.jsonl runs/tiny/all.jsonl build/classifier.s
 		--manifest runs/tiny/all.jsonl --data $(DATA) --clips 80 --out benchmarks/tiny/vocoder.json
 	$(BIN)/python benchmarks/tiny/drums.py
 	$(BIN)/python benchmarks/tiny/speed.py
-	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
+	$(BIN)/python benchmarks/evaluation/tiny.py ten --data $(DATA)
 	$(BIN)/python benchmarks/evaluation/speed.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/generating.py
@@ -52,7 +52,7 @@ bench: .venv/dev runs/tiny/manifest.jsonl runs/tiny/all.jsonl build/classifier.s
 	$(BIN)/python benchmarks/memory.py
 
 evaluation: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Score the embedded model on recordings kept out of its training
-	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
+	$(BIN)/python benchmarks/evaluation/tiny.py ten --data $(DATA)
 
 speed: .venv/dev  ## Time the size S on this CPU beside diffusers, exact and by default; writes benchmarks/speed.json
 	$(BIN)/python benchmarks/speed.py

@@ -17,7 +17,6 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the classifier is a script above this folder
 
 from classifier import (
-    CLASSES,
     MIN_SAMPLES,
     SAMPLE_RATE,
     Network,
@@ -32,13 +31,15 @@ from latentfoley.evaluation.features.preprocess import AudioPreprocessing
 class ClassifierEars:
     """One clip is the mean of its windows."""
 
-    name, pooled, classes = "classifier", False, f"ESC-10, {len(CLASSES)} classes"
-    class_names = CLASSES  # so it can judge, in an ablation
+    name, pooled = "classifier", False
     preprocessing = AudioPreprocessing(sample_rate=SAMPLE_RATE, min_samples=MIN_SAMPLES)
 
     def __init__(self, path: Path) -> None:
         self.weights_hash = sha256(path.read_bytes()).hexdigest()
-        self.networks: list[Network] = list(load_classifier(path).members)  # type: ignore[arg-type]
+        ensemble = load_classifier(path)
+        self.class_names = ensemble.classes  # so it can judge, in an ablation
+        self.classes = f"ESC, {len(ensemble.classes)} classes"
+        self.networks: list[Network] = list(ensemble.members)  # type: ignore[arg-type]
 
     @torch.inference_mode()
     def embed(self, waveforms: Sequence[np.ndarray]) -> list[Features]:

@@ -1,18 +1,18 @@
 """The embedded model under `latentfoley evaluate`, on recordings kept out of its training.
 
-    python benchmarks/evaluation/tiny.py --data ../shared/data
+    python benchmarks/evaluation/tiny.py ten --data ../shared/data
 
-Three sets are compared with the held-out ESC-10 recordings: real recordings of the training set, as
-many as are generated (what a perfect model of the training set could reach: the floor); the
-held-out recordings through VAE and vocoder (the ceiling of this model's sound); and clips generated
-from prompts that are no training caption. Writes `benchmarks/evaluation/tiny.json`.
+Three sets are compared with the held-out recordings of ESC-10, or of ESC-50 for `fifty`: real
+recordings of the training set, as many as are generated (what a perfect model of the training set
+could reach: the floor); the held-out recordings through VAE and vocoder (the ceiling of this
+model's sound); and clips generated from prompts that are no training caption. Writes
+`benchmarks/evaluation/tiny.json`, or `fifty.json`.
 """
 
 import argparse
 import json
 import sys
 import tempfile
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tiny"))  # the other benchmarks are scripts
 sys.path.insert(0, str(Path(__file__).parent))
 
-from recognise import resynthesise
+from recognise import CLASSES, read_prompts, resynthesise
 
 import latentfoley
 from latentfoley.audio import read_audio, write_audio
@@ -33,31 +33,29 @@ from latentfoley.evaluation.sets.generated import generate_set
 from latentfoley.evaluation.sets.prompts import Prompt
 
 HERE = Path(__file__).parent
-PER_CLASS = 20  # generated clips, two for each prompt; and real ones of the floor
 SEED = 2026
-PROMPTS = HERE.parent / "tiny" / "prompts.toml"
+FOLDERS = {"ten": ("esc10",), "fifty": ("esc10", "esc50")}
+REPORTS = {"ten": "tiny.json", "fifty": "fifty.json"}
 
 
-def recordings(entries: list[Entry], data: Path, split: str) -> list[Clip]:
-    """Return the ESC-10 recordings of a split, each with its first caption."""
+def recordings(
+    entries: list[Entry], data: Path, split: str, folders: tuple[str, ...]
+) -> list[Clip]:
+    """Return the recordings of a split in some folders, each with its first caption."""
     return [
         Clip(Path(entry.path).with_suffix("").as_posix(), data / entry.path, entry.captions[0])
         for entry in sorted(entries, key=lambda entry: entry.path)
-        if entry.split == split and entry.path.startswith("esc10/")
+        if entry.split == split and entry.path.partition("/")[0] in folders
     ]
 
 
-def drawn(clips: list[Clip]) -> list[Clip]:
-    """Return as many recordings of each class as are generated."""
+def drawn(clips: list[Clip], n: int) -> list[Clip]:
+    """Return `n` recordings of each class, or all where there are fewer."""
     rng = np.random.default_rng(SEED)
     by_class: dict[str, list[Clip]] = {}
     for clip in clips:
         by_class.setdefault(Path(clip.key).parent.name, []).append(clip)
-    chosen = [
-        some[k]
-        for some in by_class.values()
-        for k in sorted(rng.permutation(len(some))[:PER_CLASS])
-    ]
+    chosen = [some[k] for some in by_class.values() for k in sorted(rng.permutation(len(some))[:n])]
     return sorted(chosen, key=lambda clip: clip.key)
 
 
@@ -74,14 +72,13 @@ def reconstructed(model: latentfoley.Model, clips: list[Clip], folder: Path) -> 
     return made
 
 
-def wishes() -> list[Prompt]:
-    """Return two clips for each of the ten prompts of each class."""
-    prompts = tomllib.loads(PROMPTS.read_text(encoding="utf-8"))
+def wishes(prompts: dict[str, list[str]], n: int) -> list[Prompt]:
+    """Return `n` clips for each of the ten prompts of each class."""
     return [
         Prompt(text, f"{label}/{k:02d}-{copy}")
         for label, texts in prompts.items()
         for k, text in enumerate(texts)
-        for copy in range(PER_CLASS // len(texts))
+        for copy in range(n)
     ]
 
 
@@ -107,30 +104,33 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("classes", choices=CLASSES)
+    parser.add_argument("--model", default="tiny")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--manifest", type=Path, default=Path("runs/tiny/manifest.jsonl"))
-    parser.add_argument("--classifier", type=Path, default=Path("build/classifier.safetensors"))
     parser.add_argument("--clips", type=Path, default=Path("out/evaluate"))
-    parser.add_argument("--out", type=Path, default=HERE / "tiny.json")
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
 
-    model = latentfoley.load("tiny")
-    entries = read_manifest(arguments.manifest)
-    seen = recordings(entries, arguments.data, "train")
-    held_out = recordings(entries, arguments.data, "valid")
-    reference = ClipSet(arguments.data / "esc10", tuple(held_out))
+    model = latentfoley.load(arguments.model)
+    measured, folders = CLASSES[arguments.classes], FOLDERS[arguments.classes]
+    prompts = read_prompts(measured.prompts)
+    per_class = measured.n_per_prompt * max(map(len, prompts.values()))
+    entries = read_manifest(measured.manifest)
+    seen = recordings(entries, arguments.data, "train", folders)
+    held_out = recordings(entries, arguments.data, "valid", folders)
+    reference = ClipSet(arguments.data, tuple(held_out))
     settings = Settings(
-        embedders=("clap", f"classifier_ears:load={arguments.classifier}"),
-        training=ClipSet(arguments.data / "esc10", tuple(seen)),
+        embedders=("clap", f"classifier_ears:load={measured.classifier}"),
+        training=ClipSet(arguments.data, tuple(seen)),
     )
     with tempfile.TemporaryDirectory() as folder:
         sides = {
-            "real recordings": ClipSet(arguments.data, tuple(drawn(seen))),
+            "real recordings": ClipSet(arguments.data, tuple(drawn(seen, per_class))),
             "held-out recordings through VAE and vocoder": ClipSet(
                 Path(folder), tuple(reconstructed(model, held_out, Path(folder)))
             ),
             "generated from texts": generate_set(
-                model, wishes(), arguments.clips, seed=SEED,
+                model, wishes(prompts, measured.n_per_prompt), arguments.clips, seed=SEED,
                 progress=lambda done, total: print(f"\r{done} of {total}", end="", flush=True),
             ),
         }  # fmt: skip
@@ -141,7 +141,8 @@ def main() -> None:
         }
     report["model_hash"] = model.weights_hash
     report["settings"] = dict(sides["generated from texts"].about)
-    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    out = arguments.out or HERE / REPORTS[arguments.classes]
+    out.write_text(json.dumps(report, indent=2) + "\n")
     for name in sides:
         print(name, json.dumps(report[name]["scores"], indent=1))
 
