@@ -252,6 +252,7 @@ AnyVocoderConfig = Annotated[
 ]
 
 
+Dtype = Literal["fp32", "bf16", "int8", "fp16"]
 Prediction = Literal["epsilon", "v_prediction"]
 
 

@@ -2,19 +2,23 @@
 
 import platform
 from pathlib import Path
-from typing import Literal
 
 import torch
 
+from latentfoley.config import Dtype
 from latentfoley.errors import InputError, nearest
 
-Dtype = Literal["fp32", "bf16", "fp16"]
+# What numbers are kept in; with "int8" the heavy layers are in integers instead, see int8.py.
 DTYPES: dict[Dtype, torch.dtype] = {
     "fp32": torch.float32,
     "bf16": torch.bfloat16,
+    "int8": torch.bfloat16,
     "fp16": torch.float16,
 }
-CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "neon", "bf16")
+CPU_FLAGS = (
+    *("avx2", "avx512f", "avx512_bf16", "amx_bf16", "avx512_vnni", "avx_vnni", "amx_int8"),
+    *("neon", "bf16"),
+)
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -41,22 +45,24 @@ def _try(device: torch.device) -> torch.device:
     return number.device
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+def choose_dtype(name: str, device: torch.device) -> Dtype:
     """Return the precision to compute in; "auto" is bf16 where the hardware has it.
 
     Raises:
-        InputError: the name is none of "auto", "fp32", "bf16", "fp16".
+        InputError: the name is none of "auto", "fp32", "bf16", "int8", "fp16", or the hardware has
+            no products of 8 bits.
     """
     if name == "auto":
-        return torch.bfloat16 if has_bf16(device) else torch.float32
-    if name not in DTYPES:
-        raise InputError(f"dtype '{name}' is not known; {nearest(name, ['auto', *DTYPES])}")
-    return DTYPES[name]
-
-
-def dtype_name(dtype: torch.dtype) -> Dtype:
-    """Return the name in `DTYPES` of a precision the denoiser is kept in."""
-    return next(name for name, known in DTYPES.items() if known == dtype)
+        return "bf16" if has_bf16(device) else "fp32"
+    for known in DTYPES:
+        if name == known == "int8" and not has_int8(device):
+            raise InputError(
+                "dtype 'int8' needs a CPU with VNNI (or AMX) and bf16, and this is none; "
+                "allowed: auto, fp32, bf16, fp16"
+            )
+        if name == known:
+            return known
+    raise InputError(f"dtype '{name}' is not known; {nearest(name, ['auto', *DTYPES])}")
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -64,6 +70,12 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and not {"avx512_bf16", "amx_bf16"}.isdisjoint(cpu_flags())
+
+
+def has_int8(device: torch.device) -> bool:
+    """Say whether products of 8-bit integers, with results in bf16, are computed in hardware."""
+    vnni = {"avx512_vnni", "avx_vnni", "amx_int8"}
+    return device.type == "cpu" and has_bf16(device) and not vnni.isdisjoint(cpu_flags())
 
 
 def cpu_name() -> str:

@@ -17,9 +17,10 @@ from latentfoley.checkpoints.tensors import PICKLES
 from latentfoley.checkpoints.tokenizer import Tokenizer
 from latentfoley.checkpoints.towers import text_network
 from latentfoley.clap import TextTower
-from latentfoley.config import ModelConfig, Prediction, ScheduleConfig, VocoderConfig
-from latentfoley.devices import choose_device, choose_dtype
+from latentfoley.config import Dtype, ModelConfig, Prediction, ScheduleConfig, VocoderConfig
+from latentfoley.devices import DTYPES, choose_device, choose_dtype
 from latentfoley.errors import InputError, ModelError, nearest, nearest_files
+from latentfoley.int8 import with_int8
 from latentfoley.pipeline import Model
 from latentfoley.provenance import Lora
 from latentfoley.spectral_vocoder import build_vocoder
@@ -53,10 +54,11 @@ def load(
         revision: branch, tag or commit of a hub id.
         device: "cpu", "cuda", "cuda:1", "mps"; None takes the first GPU (CUDA, else
             Apple's), else the CPU.
-        dtype: precision of the networks: "fp32"; "bf16" for denoiser, VAE and vocoder; "fp16" for
-            the denoiser alone, whose range suffices; "auto", which is "bf16" for networks of 256
-            channels and more where the hardware has it, else "fp32". CLAP, the sampler's
-            arithmetic, sums over windows and Griffin-Lim stay in fp32.
+        dtype: precision of the networks: "fp32"; "bf16" for denoiser, VAE and vocoder; "int8"
+            is that with the heavy layers of denoiser and VAE in 8-bit integers, on a CPU with
+            VNNI; "fp16" for the denoiser alone, whose range suffices; "auto", which is "bf16" for
+            networks of 256 channels and more where the hardware has it, else "fp32". CLAP, the
+            sampler's arithmetic, sums over windows and Griffin-Lim stay in fp32.
         compat: "trained" is the function the published weights were trained for, "diffusers"
             the one that diffusers computes from the same files.
         tokenizer: folder or hub id of the text tower's tokenizer, which a .ckpt does not hold;
@@ -78,8 +80,9 @@ def load(
     )
     require_fit(parts)
     if dtype == "auto" and max(parts.unet.config.block_channels) < NARROWEST:
-        precision = torch.float32  # small networks wait for memory, not for products
-    half = precision if precision == torch.bfloat16 else torch.float32
+        precision = "fp32"  # small networks wait for memory, not for products
+    number = DTYPES[precision]
+    half = number if number == torch.bfloat16 else torch.float32
     adapter = read_adapter(Path(lora).expanduser()) if lora is not None else None
     unet = adapter.merge(parts.unet) if adapter else parts.unet
     text = parts.text.fill(text_network).to(where)
@@ -96,13 +99,14 @@ def load(
             phase_iterations=parts.about.phase_iterations,
         ),
         text=TextTower(text, Tokenizer.read(tokenizer_folder)),
-        unet=_laid_out(unet.fill(Unet, precision).to(where)),
-        vae=_laid_out(parts.vae.fill(Vae, half).to(where)),
+        unet=_laid_out(unet.fill(Unet, number).to(where), precision),
+        vae=_laid_out(parts.vae.fill(Vae, half).to(where), precision),
         vocoder=parts.vocoder.fill(
             build_vocoder,
             # Of a spectral vocoder's phases bf16 would leave three digits.
             half if isinstance(parts.vocoder.config, VocoderConfig) else torch.float32,
         ).to(where),
+        dtype=precision,
         tokenizer_folder=tokenizer_folder,
         compat=mode,
         revision=revision,
@@ -112,7 +116,7 @@ def load(
     )
 
 
-def _laid_out(network: N) -> N:
+def _laid_out(network: N, precision: Dtype) -> N:
     """Return a network as it computes fastest where it is."""
     weight = next(network.parameters())
     if weight.device.type != "cpu":
@@ -120,7 +124,7 @@ def _laid_out(network: N) -> N:
     if weight.dtype == torch.float32:
         return with_fast_convolutions(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+    return with_int8(network) if precision == "int8" else network
 
 
 def open_model(

@@ -22,8 +22,7 @@ from latentfoley.checkpoints.known_kinds import read_known_kinds
 from latentfoley.checkpoints.tensors import hash_settings, hash_weights, weight_files
 from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower
-from latentfoley.config import MelConfig, ModelConfig, Prediction
-from latentfoley.devices import dtype_name
+from latentfoley.config import Dtype, MelConfig, ModelConfig, Prediction
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, in_precision
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.known import FarPrompt, KnownKinds
@@ -46,6 +45,7 @@ class ModelParts:
         folder: where it lies: a folder, or a checkpoint file.
         config: of every part but CLAP.
         text, unet, vae, vocoder: the networks.
+        dtype: precision of the networks; see `load`.
         tokenizer_folder: where the tokenizer lies.
         compat: how published configs were read; see `load`.
         window_s: seconds that the UNet and the VAE see at once.
@@ -60,6 +60,7 @@ class ModelParts:
     unet: Unet
     vae: Vae
     vocoder: Vocoder | SpectralVocoder
+    dtype: Dtype
     tokenizer_folder: Path
     compat: Compat = "trained"
     window_s: float = WINDOW_S
@@ -95,7 +96,7 @@ class ModelParts:
             tokenizer=hash_settings(self.tokenizer_folder),
             compat=self.compat,
             adapter=self.lora.hash if self.lora else None,
-            dtype=dtype_name(self.unet.conv_in.weight.dtype),
+            dtype=self.dtype,
             device=self.device.type,
         )
 

@@ -31,7 +31,7 @@ from pydantic import (
     model_validator,
 )
 
-from latentfoley.config import Prediction
+from latentfoley.config import Dtype, Prediction
 from latentfoley.containers import read_comment
 from latentfoley.encoding import json_line
 from latentfoley.errors import AudioFileError, InputError, nearest
@@ -157,7 +157,7 @@ class ModelIdentity(BaseModel):
     tokenizer: _Name
     compat: Literal["trained", "diffusers"]
     adapter: _Name | None
-    dtype: Literal["fp32", "bf16", "fp16"]
+    dtype: Dtype
     device: _Name
 
 
@@ -243,7 +243,7 @@ class Provenance(Finishing):
     revision: _Name | None = None
     tokenizer: _Name | None = None
     prediction: Prediction | None = None
-    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
+    dtype: Dtype = "fp32"
     compat: Literal["trained", "diffusers"] = "trained"
     device: _Text = ""
     model_hash: _Name

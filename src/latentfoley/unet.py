@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from latentfoley.attention import attend
 from latentfoley.blocks import Features, ResnetBlock, Upsample
 from latentfoley.config import UnetConfig
 from latentfoley.notation import Embedding, Latent
@@ -245,7 +246,7 @@ class Attention(nn.Module):
             projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection in (self.to_q, self.to_k, self.to_v)
         )  # each (B, H, L, C/H)
-        h = F.scaled_dot_product_attention(q, k, v)
+        h = attend(q, k, v)
         out: Tensor = self.to_out[0](h.transpose(1, 2).flatten(2))  # (B, L, C)
         return out
 

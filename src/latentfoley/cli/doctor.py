@@ -32,7 +32,7 @@ def doctor() -> None:
 def _torch_rows() -> dict[str, str]:
     import torch
 
-    from latentfoley.devices import has_bf16
+    from latentfoley.devices import has_bf16, has_int8
 
     devices = ["cpu"]
     devices += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -42,7 +42,8 @@ def _torch_rows() -> dict[str, str]:
     return {
         "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
         "devices": ", ".join(devices),
-        "number formats": "fp32, bf16 in hardware" if fast_bf16 else "fp32 (bf16 is emulated)",
+        "number formats": ("fp32, bf16 in hardware" if fast_bf16 else "fp32 (bf16 is emulated)")
+        + (", int8" if has_int8(torch.device("cpu")) else ""),
     }
 
 

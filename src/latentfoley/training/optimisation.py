@@ -11,7 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from latentfoley.devices import DTYPES, Dtype, has_bf16
+from latentfoley.config import Dtype
+from latentfoley.devices import DTYPES, has_bf16
 from latentfoley.errors import RecipeError, TrainingError, TrainingWarning
 from latentfoley.training import parallel
 from latentfoley.training.recipe import RunRecipe
