@@ -6,6 +6,7 @@ more memory. Writes `benchmarks/generating.json`: the peak of the resident memor
 and weights included, and seconds.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 
 from latentfoley.config import ModelConfig
-from latentfoley.devices import has_bf16
+from latentfoley.devices import has_bf16, has_int8
 from latentfoley.presets import large, medium, small
 from loading import write_random
 
@@ -52,21 +53,33 @@ def measure(config: ModelConfig, dtype: str, duration_s: float = DURATION_S) -> 
     return {"weights_GB": round(n_bytes / 1e9, 2)} | report
 
 
-def main() -> None:
-    report: dict[str, object] = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
-        "duration_s": DURATION_S,
+def wanted() -> dict[str, tuple[ModelConfig, str, float]]:
+    """Return what is measured by name: a size, a precision and a duration."""
+    cpu = torch.device("cpu")
+    # Where bf16 is emulated it takes many minutes, and nobody would use it.
+    dtypes = ("fp32", *(("bf16",) if has_bf16(cpu) else ()), *(("int8",) if has_int8(cpu) else ()))
+    sizes = {"S": small(), "M": medium(), "L": large()}
+    each = {
+        f"{name}, {dtype}": (config, dtype, DURATION_S)
+        for name, config in sizes.items()
+        for dtype in dtypes
     }
-    for name, config in (("S", small()), ("M", medium()), ("L", large())):
-        # Where bf16 is emulated it takes many minutes, and nobody would use it.
-        for dtype in ("fp32", "bf16") if has_bf16(torch.device("cpu")) else ("fp32",):
-            report[f"{name}, {dtype}"] = measure(config, dtype)
-            print(name, dtype, report[f"{name}, {dtype}"], flush=True)
-    for duration_s in LONG_S:
-        name = f"S, auto, {duration_s:g} s"
-        report[name] = measure(small(), "auto", duration_s)
-        print(name, report[name], flush=True)
-    (HERE / "generating.json").write_text(json.dumps(report, indent=2) + "\n")
+    return each | {f"S, auto, {s:g} s": (small(), "auto", s) for s in LONG_S}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", help="of the report, to measure those alone again")
+    names = parser.parse_args().names
+    out = HERE / "generating.json"
+    report: dict[str, object] = json.loads(out.read_text()) if names else {}
+    report["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
+    report["duration_s"] = DURATION_S
+    for name, what in wanted().items():
+        if not names or name in names:
+            report[name] = measure(*what)
+            print(name, report[name], flush=True)
+    out.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

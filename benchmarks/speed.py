@@ -1,7 +1,7 @@
 """The published sizes on a CPU beside diffusers: `python benchmarks/speed.py [S M L]`.
 
 One folder of random weights is loaded three times: by diffusers at its default (fp32), by us in
-fp32 ("exact"), and by us at our default, which is bf16 where the hardware has it. Stage by stage
+fp32 ("exact"), and by us at our default, the fastest that the hardware has. Stage by stage
 all compute the same input in turn, on as many threads as torch takes (`OMP_NUM_THREADS`): a guided
 step of 10.24 s, a step without guidance, the decoding of its latent, and a quarter of its frames
 through HiFi-GAN. Then a clip by each side's networks, from the same noise in few steps of DDIM, for
@@ -138,6 +138,7 @@ def measure(
         mels[name] = to_mel(z_0).float()
         waves[name] = to_wave(mels[name]).float()
     return stages | {
+        "default is": ours[DEFAULT].dtype,
         "clips": clips(stages),
         "said": {
             "steps": steps,

@@ -45,9 +45,11 @@ class TestPrecision:
             (["avx2"], "fp32"),
             (["avx512_bf16"], "bf16"),
             (["amx_bf16"], "bf16"),
+            (["avx512_vnni"], "fp32"),
+            (["avx512_bf16", "avx512_vnni"], "int8"),
         ],
     )
-    def test_auto_is_bf16_where_it_is_in_hardware(self, monkeypatch, flags, dtype):
+    def test_auto_is_the_fastest_in_hardware(self, monkeypatch, flags, dtype):
         monkeypatch.setattr("latentfoley.devices.cpu_flags", lambda: flags)
         assert choose_dtype("auto", CPU) == dtype
 

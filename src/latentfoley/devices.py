@@ -46,14 +46,14 @@ def _try(device: torch.device) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> Dtype:
-    """Return the precision to compute in; "auto" is bf16 where the hardware has it.
+    """Return the precision to compute in; "auto" is the fastest that the hardware has.
 
     Raises:
         InputError: the name is none of "auto", "fp32", "bf16", "int8", "fp16", or the hardware has
             no products of 8 bits.
     """
     if name == "auto":
-        return "bf16" if has_bf16(device) else "fp32"
+        return "int8" if has_int8(device) else "bf16" if has_bf16(device) else "fp32"
     for known in DTYPES:
         if name == known == "int8" and not has_int8(device):
             raise InputError(

@@ -56,9 +56,10 @@ def load(
             Apple's), else the CPU.
         dtype: precision of the networks: "fp32"; "bf16" for denoiser, VAE and vocoder; "int8"
             is that with the heavy layers of denoiser and VAE in 8-bit integers, on a CPU with
-            VNNI; "fp16" for the denoiser alone, whose range suffices; "auto", which is "bf16" for
-            networks of 256 channels and more where the hardware has it, else "fp32". CLAP, the
-            sampler's arithmetic, sums over windows and Griffin-Lim stay in fp32.
+            VNNI; "fp16" for the denoiser alone, whose range suffices; "auto", which for networks
+            of 256 channels and more is "int8" where the hardware has it, else "bf16" where that
+            is, and "fp32" for all else. CLAP, the sampler's arithmetic, sums over windows and
+            Griffin-Lim stay in fp32.
         compat: "trained" is the function the published weights were trained for, "diffusers"
             the one that diffusers computes from the same files.
         tokenizer: folder or hub id of the text tower's tokenizer, which a .ckpt does not hold;

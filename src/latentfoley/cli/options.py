@@ -82,8 +82,8 @@ Device = Annotated[str | None, Option(help="cpu, cuda, mps; by default the faste
 Dtype = Annotated[
     str,
     Option(
-        help="Precision: fp32 (exact), bf16, int8 (a CPU's fastest), fp16, or auto: bf16 where "
-        "it is faster.",
+        help="Precision: fp32 (exact), bf16, int8, fp16, or auto: the fastest of int8, bf16 and "
+        "fp32 for this model and machine.",
         autocompletion=one_of("auto", "fp32", "bf16", "int8", "fp16"),
     ),
 ]
