@@ -31,6 +31,18 @@ def test_the_page_states_every_stage_and_clip(report, page):
     assert [f for f in [*of_stages, *of_clips, *fast, said] if f"{f:g}" not in page] == []
 
 
+@pytest.mark.parametrize("size", ["S", "M", "L"])
+def test_the_page_states_every_size(report, page, size):
+    clips = report[size]["clips"]
+    clip = clips["25 steps"]
+    said = (
+        f"| {size} | {clip['diffusers_s']:g} s | {clip['exact_s']:g} s ({clip['exact_ratio']:g}) | "
+    )
+    said += f"{clip['default_s']:g} s ({clip['default_ratio']:g}) | "
+    said += f"{clips['fast_s']:g} s ({clip['fast_ratio']:g}) |"
+    assert said in page
+
+
 def test_exact_is_exact(report):
     assert report["S"]["said"]["exact, largest difference of the waveform"] < 1e-4
 
@@ -51,6 +63,10 @@ def test_the_page_states_the_growth(page):
 
 def test_the_page_states_memory_and_it_is_flat_beyond_the_window(page):
     found = json.loads((ROOT / "benchmarks" / "generating.json").read_text(encoding="utf-8"))
-    peaks = [found[f"S, {name}"]["peak_GB"] for name in ("bf16", "auto, 60 s", "auto, 600 s")]
-    assert "{:.2f} GB for 10 s, {:.2f} GB for 60 s and {:.2f} GB for 600 s".format(*peaks) in page
-    assert peaks[2] < 1.05 * peaks[1]
+    names = ("int8", "int8, 60 s", "bf16", "bf16, 60 s", "bf16, 600 s")
+    peaks = [found[f"S, {name}"]["peak_GB"] for name in names]
+    said = "takes {:.2f} GB for 10 s and {:.2f} GB for 60 s; in bf16 {:.2f} GB for 10 s, "
+    said += "{:.2f} GB for 60 s and {:.2f} GB for 600 s"
+    assert said.format(*peaks) in page
+    assert peaks[1] < 1.05 * peaks[0]
+    assert peaks[4] < 1.05 * peaks[3]
