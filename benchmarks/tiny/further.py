@@ -4,7 +4,7 @@
 
 No classifier judges these kinds, so CLAP does, the model's own, which flatters it: how near a clip
 is to its prompt, and which of the sixty prompts it is nearest to; real recordings of the kind are
-judged beside it. Writes `benchmarks/tiny/further.json`, the table of `docs/further.md`, and pages
+judged beside it. Writes `benchmarks/tiny/further.json`, the page `docs/further.md`, and pages
 of pictures, every clip beside a recording, to be looked at.
 """
 
@@ -26,7 +26,15 @@ HERE = Path(__file__).parent
 SEED = 2026
 PER_PAGE = 15  # kinds
 MOST = 20  # recordings of a kind that are heard
-BEGIN, END = "<!-- table: further.py -->", "<!-- end of table -->"
+PAGE = """# Sixty further sounds
+
+Written by `benchmarks/tiny/further.py`; do not edit. Instruments, voices and sounds of games beyond
+the fifty kinds of ESC-50: one prompt each, one clip each, default settings. No independent
+classifier knows these kinds. The judge is the model's own CLAP, which flatters it: *place* is where
+the clip's own prompt stands among the sixty when they are ordered by their cosine to the clip;
+beside the cosine stands the median of recordings of the kind, most of which were trained on.
+
+"""
 
 
 def recordings(manifest: Path, data: Path, rate: int) -> dict[str, list[Clip]]:
@@ -113,9 +121,7 @@ def main() -> None:
         "model_hash": model.weights_hash,
     }
     arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    before, rest = arguments.page.read_text(encoding="utf-8").split(BEGIN)
-    page = f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{rest.split(END)[1]}"
-    arguments.page.write_text(page, encoding="utf-8")
+    arguments.page.write_text(f"{PAGE}{table(rows)}\n", encoding="utf-8")
     for n in range(0, len(shown), 2 * PER_PAGE):
         some = slice(n, n + 2 * PER_PAGE)
         path = arguments.pictures / f"further-{n // (2 * PER_PAGE) + 1}.png"
