@@ -25,7 +25,7 @@ from latentfoley.pictures import plot_clips
 HERE = Path(__file__).parent
 SEED = 2026
 PER_PAGE = 15  # kinds
-MOST = 20  # recordings of a kind that are heard
+MOST = 20  # recordings of a kind that are embedded
 PAGE = """# Sixty further sounds
 
 Written by `benchmarks/tiny/further.py`; do not edit. Instruments, voices and sounds of games beyond
@@ -48,7 +48,7 @@ def recordings(manifest: Path, data: Path, rate: int) -> dict[str, list[Clip]]:
     return by_kind
 
 
-def hear(model: latentfoley.Model, waveforms: list[np.ndarray]) -> np.ndarray:
+def embed(model: latentfoley.Model, waveforms: list[np.ndarray]) -> np.ndarray:
     """Return the embeddings of sounds."""
     rate = model.config.mel.sample_rate
     return np.stack([model.audio.embed(normalise_peak(x), rate).numpy() for x in waveforms])
@@ -98,14 +98,14 @@ def main() -> None:
     rows, shown, titles = [], [], []
     for k, ((kind, prompt), clip) in enumerate(zip(prompts.items(), made, strict=True)):
         waveforms = [one.waveform for one in real[kind][:MOST]]
-        cosine, place = judge(T, hear(model, [clip.waveform])[0], k)
+        cosine, place = judge(T, embed(model, [clip.waveform])[0], k)
         rows.append(
             {
                 "kind": kind,
                 "prompt": prompt,
                 "place": place,
                 "cosine": cosine,
-                "cosine of recordings": round(float(np.median(hear(model, waveforms) @ T[k])), 3),
+                "cosine of recordings": round(float(np.median(embed(model, waveforms) @ T[k])), 3),
                 "loudness_lufs": round(measure(clip.waveform, rate).loudness_lufs, 1),
                 "loudness of recordings, lufs": round(
                     float(np.median([measure(x, rate).loudness_lufs for x in waveforms])), 1

@@ -80,8 +80,8 @@ class ClapRecipe(Config):
     # A folder holding trained towers to go on from; None starts from the sentence encoder.
     start: Path | None = None
     # Whether sounds keep the E that `start` gives them, and texts alone are trained: for captions
-    # that came later. Latents that were encoded, and a denoiser that was trained, stay valid. Every
-    # recording is heard once, its first window, and neither mixed nor changed.
+    # that came later. Latents that were encoded, and a denoiser that was trained, stay valid. The
+    # first window of every recording is embedded once, neither mixed nor changed.
     frozen_audio: bool = False
 
     @model_validator(mode="after")
@@ -198,7 +198,7 @@ class ClapTask(Task):
 
     @torch.no_grad()
     def _sound(self, k: int) -> Embedding:
-        """Return E (1, D) of a recording, which is heard once."""
+        """Return E (1, D) of a recording, which is embedded once."""
         if k not in self.sounds:
             self.sounds[k] = self._embed_clip(self.clips[k]).cpu()
         return self.sounds[k]
