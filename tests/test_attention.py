@@ -44,7 +44,17 @@ def test_a_clip_is_the_same_alone_and_in_a_batch():
         assert torch.equal(attend(q, k, v)[1:], attend(q[1:], k[1:], v[1:]))
 
 
-def test_in_training_it_has_gradients():
+@pytest.mark.parametrize("length", [5, 300])
+def test_its_gradients_are_those_of_the_formula(length):
+    """Few positions go another way in training than many."""
+    ours, theirs = heads(length), heads(length)
+    for way, given in ((attend, ours), (exact, theirs)):
+        way(*(x.requires_grad_() for x in given)).square().sum().backward()
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one.grad, other.grad, atol=1e-12)
+
+
+def test_in_training_bf16_has_gradients_too():
     q, k, v = (x.requires_grad_() for x in heads(600, dtype=torch.bfloat16))
     attend(q, k, v).sum().backward()
     assert torch.isfinite(v.grad).all()

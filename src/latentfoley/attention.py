@@ -1,8 +1,9 @@
 """softmax(q kᵀ / √d) v over all positions of a feature map   [Vaswani et al. 2017, eq. 1].
 
-torch's fused attention never writes the L² products down, which saves memory traffic. In bf16 on a
-CPU that traffic stays in the cache, head by head, and three plain calls are faster where there are
-many positions; see docs/decisions/0133.
+torch's fused attention never writes the L² products down, which saves memory traffic. On a CPU
+plain products are faster in two cases: in training where there are few positions, since its
+backward pass is slow; and in bf16 where there are many, head by head, since the traffic then stays
+in the cache. See docs/decisions/0133.
 """
 
 import torch
@@ -12,13 +13,17 @@ from torch import Tensor
 
 Heads = Float[Tensor, "B H L D"]
 
-_MANY = 512  # positions from which on plain products win in bf16
+_FEW = 256  # positions up to which plain products win in training; with 1,024 they lose
+_MANY = 512  # positions from which on they win in bf16
 
 
 def attend(q: Heads, k: Heads, v: Heads) -> Heads:
     """Return every position's mean of `v`, weighted by how near its `q` is to each `k`."""
-    plain = q.dtype == torch.bfloat16 and q.device.type == "cpu" and not torch.is_grad_enabled()
-    if plain and q.shape[2] >= _MANY:
+    on_cpu, training, length = q.device.type == "cpu", torch.is_grad_enabled(), q.shape[2]
+    if on_cpu and training and length <= _FEW:
+        weights = (q * q.shape[3] ** -0.5 @ k.transpose(2, 3)).softmax(dim=-1)
+        return torch.matmul(weights, v)
+    if on_cpu and not training and length >= _MANY and q.dtype == torch.bfloat16:
         return _head_by_head(q, k, v)
     return F.scaled_dot_product_attention(q, k, v)
 

@@ -10,13 +10,11 @@ finds the model that is trained on.
 
 import copy
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from latentfoley.checkpoints.adapter import write_adapter
 from latentfoley.checkpoints.json_files import write_json
@@ -30,7 +28,6 @@ from latentfoley.data.latents import LatentCache, read_info
 from latentfoley.data.recordings import generator
 from latentfoley.diffusion import Schedule, diffusion_loss, from_velocity, guided, velocity
 from latentfoley.lora import adapt, adapters
-from latentfoley.notation import Latent
 from latentfoley.samplers import make_plan, sample
 from latentfoley.training import parallel
 from latentfoley.training.base_model import open_base_model, stored_recipe
@@ -42,7 +39,6 @@ from latentfoley.training.task import Task
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 
-_FEW_POSITIONS = 256
 RECIPE = "recipe.json"  # beside what a finished run has made: `export.py` reads it
 
 
@@ -138,7 +134,7 @@ class DiffusionTask(Task):
     def _loss(self, unet: Unet, batch: Batch) -> Tensor:
         """Return the unweighted loss of each clip."""
         z_0, E, n, eps = batch
-        with self.optimisation.autocast(), _attention(z_0):
+        with self.optimisation.autocast():
             target = velocity(z_0, eps, n, self.schedule) if self.predicts_v else None
             return diffusion_loss(unet, z_0, E, n, eps, self.schedule, target=target)
 
@@ -207,13 +203,3 @@ def _trainable(parts: Parts, recipe: DiffusionRecipe) -> Unet:
     if recipe.lora is not None:
         adapt(unet, recipe.lora.rank, recipe.lora.alpha / recipe.lora.rank, recipe.lora.targets)
     return unet
-
-
-def _attention(z: Latent) -> AbstractContextManager[None]:
-    """For few positions on a CPU plain products beat the fused attention's backward pass.
-
-    By a tenth at 128 positions; at 1024, those of S for 10 s, the fused one is 1.6 times as fast.
-    """
-    n_positions = z.shape[2] * z.shape[3] // 4  # of the first level that has attention
-    few = z.device.type == "cpu" and n_positions <= _FEW_POSITIONS
-    return sdpa_kernel(SDPBackend.MATH) if few else nullcontext()
