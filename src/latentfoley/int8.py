@@ -51,7 +51,8 @@ class Int8Conv2d(nn.Module):
 
     def forward(self, x: Features) -> Features:
         """Return the convolution in bf16; it lies in memory with the channels last."""
-        given = quantised(x.contiguous(memory_format=torch.channels_last))
+        q, scale, zero = quantised(x.movedim(1, 3).contiguous())
+        given = q.movedim(3, 1), scale, zero
         weights = self.kernels, self.scales, self.zeros, self.bias
         out: Tensor = _OPS.qconv2d_pointwise(*given, *weights, *self.form, *_AS_BF16)
         return out
@@ -97,8 +98,9 @@ class Int8Attention(nn.Module):
 
 
 def quantised(x: Tensor) -> tuple[Tensor, float, int]:
-    """Return q, s and z of a tensor in bf16."""
-    low, high = min(float(x.amin()), 0.0), max(float(x.amax()), 0.0)
+    """Return q, s and z of a tensor in bf16, whose numbers lie in memory in order."""
+    least, largest = x.aminmax()
+    low, high = min(float(least), 0.0), max(float(largest), 0.0)
     # In bf16, as torch takes factors of such tensors; that holds the integers up to 256.
     per_step = float(x.new_tensor(_STEPS / max(high - low, _LEAST)))
     zero = round(-low * per_step)
