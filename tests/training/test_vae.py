@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from latentfoley.checkpoints.layout import read_vae
-from latentfoley.errors import ModelError
+from latentfoley.errors import ModelError, RecipeError
 from latentfoley.mel import log_mel
 from latentfoley.training.loop import train
 from latentfoley.training.vae import ForwardPass, VaeRecipe, VaeTask
@@ -63,6 +63,26 @@ def test_it_goes_on_from_a_trained_one(recipe, micro_model_folder):
     trained = read_vae(micro_model_folder / "vae").state_dict()
     task = make(recipe(start=micro_model_folder))
     assert all(torch.equal(w, trained[key]) for key, w in task.vae.state_dict().items())
+
+
+def test_with_a_frozen_encoder_the_decoder_alone_is_trained(recipe, micro_model_folder, tmp_path):
+    """What the start has encoded stays good: the same posterior and the same scaling factor."""
+    start = read_vae(micro_model_folder / "vae")
+    task = make(recipe(start=micro_model_folder, frozen_encoder=True))
+    task.step(0)
+    task.export(tmp_path)
+    made = read_vae(tmp_path / "vae")
+    X = torch.randn(1, 1, 24, 64, generator=torch.manual_seed(0))
+    with torch.no_grad():
+        for ours, theirs in zip(made.posterior(X), start.posterior(X), strict=True):
+            assert torch.equal(ours, theirs)
+        assert not torch.equal(made.decode(made.encode(X)), start.decode(start.encode(X)))
+    assert made.config.scaling_factor == start.config.scaling_factor
+
+
+def test_a_frozen_encoder_needs_one_to_keep(recipe):
+    with pytest.raises(RecipeError, match="give 'start'"):
+        recipe(frozen_encoder=True)
 
 
 def test_it_does_not_go_on_from_one_of_another_size(recipe, micro_model_folder):

@@ -9,11 +9,11 @@ the gradients of the other two at the decoder's last layer.
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from latentfoley.checkpoints.layout import read_vae
@@ -46,6 +46,14 @@ class VaeRecipe(Config):
     discriminator_channels: int = Field(default=64, ge=4, multiple_of=4)
     # A folder holding a trained `vae` to go on from; None starts from random weights.
     start: Path | None = None
+    # Train the decoder alone: latents that `start` has made, and a denoiser of them, stay good.
+    frozen_encoder: bool = False
+
+    @model_validator(mode="after")
+    def _has_an_encoder_to_keep(self) -> Self:
+        if self.frozen_encoder and self.start is None:
+            raise ValueError("frozen_encoder keeps the encoder of 'start': give 'start'")
+        return self
 
 
 class ForwardPass(NamedTuple):
@@ -70,12 +78,17 @@ class VaeTask(Task):
         self.validation_clips = recipe.data.clips("valid", recipe.mel.sample_rate)
         self.vae = Vae(recipe.model)
         if recipe.start is not None:
-            start_from(self.vae, read_vae(recipe.start / "vae"), recipe.start / "vae")
+            start = read_vae(recipe.start / "vae")
+            start_from(self.vae, start, recipe.start / "vae")
+            self.scaling_factor = start.config.scaling_factor
+        if recipe.frozen_encoder:
+            self.vae.encoder.requires_grad_(False)
+            self.vae.quant_conv.requires_grad_(False)
         self.vae.to(device)
         self.discriminator = PatchDiscriminator(recipe.discriminator_channels).to(device)
         self.modules: dict[str, nn.Module] = {"vae": self.vae, "discriminator": self.discriminator}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            name: torch.optim.AdamW(module.parameters(), betas=(0.5, 0.9), weight_decay=0.0)
+            name: torch.optim.AdamW(_trained(module), betas=(0.5, 0.9), weight_decay=0.0)
             for name, module in self.modules.items()
         }
 
@@ -211,10 +224,13 @@ class VaeTask(Task):
         write_previews(folder, step, rows, f"L1 {error:.3f} nats", self.recipe.mel)
 
     def export(self, folder: Path) -> None:
-        """Measure the scaling factor on the training clips, then write `folder/vae`."""
+        """Measure the scaling factor on the training clips, then write `folder/vae`.
+
+        Latents of a frozen encoder keep theirs.
+        """
         from latentfoley.checkpoints.layout import write_vae
 
-        factor = 1 / self._latent_std()
+        factor = self.scaling_factor if self.recipe.frozen_encoder else 1 / self._latent_std()
         config = self.recipe.model.model_copy(update={"scaling_factor": factor})
         write_vae(folder / "vae", config, self.vae.state_dict())
 
@@ -231,3 +247,7 @@ class VaeTask(Task):
             total += float(mean.sum())
             count += mean.numel()
         return float((squares / count - (total / count) ** 2) ** 0.5)
+
+
+def _trained(module: nn.Module) -> list[nn.Parameter]:
+    return [p for p in module.parameters() if p.requires_grad]
