@@ -93,7 +93,7 @@ class Plan:
         wide, start = self.runs / "wide", self.runs / "start"
         if not wide.exists():
             yield "widen", self.script(HERE / "widen.py", FIRST, wide)
-        yield from map(self.training, ("vae", "clap-1", "clap-2"))
+        yield from map(self.training, ("vae-1", "vae-2", "clap-1", "clap-2"))
         if not start.exists():
             yield "assemble", self.script(HERE / "assemble.py", wide, start, vae, clap)
 
