@@ -102,7 +102,7 @@ class TestPrecision:
         folder = write_model_folder(tmp_path / "model")
         shutil.rmtree(folder / "vocoder")
         layout.write_vocoder(folder / "vocoder", SPECTRAL, build_vocoder(SPECTRAL).state_dict())
-        layout.write_index(folder, "BertTokenizer", SPECTRAL)
+        layout.write_index(folder, "BertTokenizer", vocoder=SPECTRAL)
         model = latentfoley.load(folder, device="cpu", dtype="bf16")
         assert dtypes(model.vae) == {torch.bfloat16}
         assert dtypes(model.vocoder) == {torch.float32}

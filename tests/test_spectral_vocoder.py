@@ -102,7 +102,7 @@ class TestFolder:
         layout.read_vocoder(tmp_path)
 
     def test_the_index_names_its_class(self, tmp_path):
-        layout.write_index(tmp_path, "BertTokenizer", CONFIG)
+        layout.write_index(tmp_path, "BertTokenizer", vocoder=CONFIG)
         layout.require_classes(tmp_path)
         index = json.loads((tmp_path / "model_index.json").read_text())
         assert index["vocoder"] == ["latentfoley", "SpectralVocoder"]

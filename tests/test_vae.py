@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from latentfoley.checkpoints.layout import read_vae, write_vae
 from latentfoley.config import VaeConfig
 from latentfoley.errors import InputError
 from latentfoley.presets import compression
@@ -135,3 +136,44 @@ class TestOracle:
     def test_names_and_shapes_are_diffusers(self, vae, oracle):
         ours, theirs = vae.state_dict(), oracle.state_dict()
         assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
+
+
+class TestPatches:
+    """A VAE whose first level is one of squares, beside a linear map."""
+
+    CONFIG = VAE.model_copy(update={"patch_size": 4, "block_channels": (8, 16)})
+
+    @pytest.fixture(scope="class")
+    def vae(self):
+        return randomise(Vae(self.CONFIG))
+
+    def test_squares_and_levels_multiply(self, vae):
+        assert self.CONFIG.compression == 8
+        X = normal(2, 1, 24, 64)
+        z = vae.encode(X)
+        assert z.shape == (2, self.CONFIG.latent_channels, 3, 8)
+        assert vae.decode(z).shape == X.shape
+
+    def test_without_its_networks_it_is_linear(self):
+        vae = randomise(Vae(self.CONFIG))
+        for layer in (vae.encoder.conv_out, vae.decoder.conv_out):
+            torch.nn.init.zeros_(layer.weight)
+            torch.nn.init.zeros_(layer.bias)
+        X, Y, zero = normal(1, 1, 16, 64), normal(1, 1, 16, 64, seed=1), torch.zeros(1, 1, 16, 64)
+
+        def linear(X):
+            return vae.decode(vae.encode(X)) - vae.decode(vae.encode(zero))
+
+        with torch.no_grad():
+            assert relative_error(linear(X + 2 * Y), linear(X) + 2 * linear(Y)) < 1e-4
+
+    def test_a_square_knows_its_neighbours_by_the_network_alone(self, vae):
+        assert vae.encoder.shortcut.weight.shape == (2 * self.CONFIG.latent_channels, 64, 1, 1)
+        assert vae.encoder.conv_in.weight.shape[1] == 16
+
+    def test_it_survives_its_file(self, vae, tmp_path):
+        write_vae(tmp_path, self.CONFIG, vae.state_dict())
+        read = read_vae(tmp_path)
+        assert read.config == self.CONFIG
+        X = normal(1, 1, 16, 64)
+        assert torch.equal(read.encode(X), vae.encode(X))

@@ -90,12 +90,10 @@ class Plan:
 
     def from_ten(self, vae: Path, clap: Path) -> Iterator[Stage]:
         """Yield how the model of ten kinds becomes what a denoiser of fifty starts from."""
-        wide, start = self.runs / "wide", self.runs / "start"
-        if not wide.exists():
-            yield "widen", self.script(HERE / "widen.py", FIRST, wide)
-        yield from map(self.training, ("vae-1", "vae-2", "clap-1", "clap-2"))
+        start = self.runs / "start"
+        yield from map(self.training, ("vae", "clap-1", "clap-2"))
         if not start.exists():
-            yield "assemble", self.script(HERE / "assemble.py", wide, start, vae, clap)
+            yield "assemble", self.script(HERE / "assemble.py", FIRST, start, vae, clap)
 
 
 def gather(entries: list[Entry], times: dict[str, int], data: Path, folder: Path) -> list[Entry]:

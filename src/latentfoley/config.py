@@ -140,12 +140,15 @@ PUBLISHED_FRONT_END = ClapFrontEnd(resampler="sinc-hann-6")
 
 
 class VaeConfig(Config):
-    """The first stage. Compression r = 2^(levels - 1) in time and in frequency."""
+    """The first stage. Compression r = patch_size · 2^(levels - 1) in time and in frequency."""
 
     latent_channels: Width = 8
     block_channels: Annotated[tuple[Width, ...], Levels] = (128, 256, 512)
     layers_per_block: Layers = 2
     norm_groups: Width = 32
+    # Side of the squares of the log-mel that are the channels of the first level. Above 1, encoder
+    # and decoder add to a linear map of r x r squares; the published models have 1.
+    patch_size: int = Field(default=1, ge=1, le=64)
     # z = scaling_factor · (sampled latent): brings the latent to unit variance.
     scaling_factor: float = Field(default=1.0, gt=0, le=1e6)
 
@@ -157,7 +160,7 @@ class VaeConfig(Config):
     @property
     def compression(self) -> int:
         """r: mel frames per latent frame, and mel bands per latent band."""
-        return int(2 ** (len(self.block_channels) - 1))
+        return int(self.patch_size * 2 ** (len(self.block_channels) - 1))
 
 
 class UnetConfig(Config):

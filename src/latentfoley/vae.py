@@ -6,7 +6,9 @@ the whole clip, and the posterior of each latent position is a Gaussian:
     q(z | X) = N(mean, exp(logvar)),   logvar clamped to [-30, 20]
 
 The diffusion model sees `scaling_factor · z`, which has unit variance over the training set.
-Compression r = 2, 4, 8 or 16 is 2, 3, 4 or 5 levels.
+Compression r = 2, 4, 8 or 16 is 2, 3, 4 or 5 levels. A `patch_size` takes the place of the finest
+levels: the squares of a log-mel become channels, and what the network says is added to a linear map
+of them, as in the shortcuts of Chen et al. 2024 (DC-AE, §3.1); see docs/decisions/0134.
 
 Reading path: `mel.py` gives the log-mel, `unet.py` works on the latent, `vocoder.py` takes what
 `decode` returns. It does not know about diffusion, and pads no input: T must divide by r.
@@ -67,7 +69,8 @@ class Encoder(nn.Module):
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
         widths, groups = config.block_channels, config.norm_groups
-        self.conv_in = nn.Conv2d(1, widths[0], 3, padding=1)
+        self.patch_size, self.compression = config.patch_size, config.compression
+        self.conv_in = nn.Conv2d(config.patch_size**2, widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(
             DownBlock(before, width, config.layers_per_block, groups, down=level < len(widths) - 1)
             for level, (before, width) in enumerate(zip((widths[0], *widths), widths, strict=False))
@@ -75,13 +78,20 @@ class Encoder(nn.Module):
         self.mid_block = MidBlock(widths[-1], groups)
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], 1e-6)
         self.conv_out = nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
+        self.shortcut = (
+            nn.Conv2d(config.compression**2, 2 * config.latent_channels, 1)
+            if config.patch_size > 1
+            else None
+        )
 
-    def forward(self, x: LogMel) -> Features:
-        x = self.conv_in(x)
+    def forward(self, log_mel: LogMel) -> Features:
+        x = self.conv_in(F.pixel_unshuffle(log_mel, self.patch_size))
         for block in self.down_blocks:
             x = block(x)  # (B, C', T/2, F/2)
         x = self.mid_block(x)
         out: Features = self.conv_out(F.silu(self.conv_norm_out(x)))
+        if self.shortcut is not None:
+            out = out + self.shortcut(F.pixel_unshuffle(log_mel, self.compression))
         return out
 
 
@@ -91,6 +101,7 @@ class Decoder(nn.Module):
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
         widths, groups = config.block_channels[::-1], config.norm_groups
+        self.patch_size, self.compression = config.patch_size, config.compression
         self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
         self.mid_block = MidBlock(widths[0], groups)
         self.up_blocks = nn.ModuleList(
@@ -98,13 +109,21 @@ class Decoder(nn.Module):
             for level, (before, width) in enumerate(zip((widths[0], *widths), widths, strict=False))
         )
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], 1e-6)
-        self.conv_out = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        self.conv_out = nn.Conv2d(widths[-1], config.patch_size**2, 3, padding=1)
+        self.shortcut = (
+            nn.Conv2d(config.latent_channels, config.compression**2, 1)
+            if config.patch_size > 1
+            else None
+        )
 
     def forward(self, z: Latent) -> LogMel:
         x = self.mid_block(self.conv_in(z))
         for block in self.up_blocks:
             x = block(x)  # (B, C', 2T, 2F)
-        out: LogMel = self.conv_out(F.silu(self.conv_norm_out(x)))
+        x = self.conv_out(F.silu(self.conv_norm_out(x)))
+        out: LogMel = F.pixel_shuffle(x, self.patch_size)
+        if self.shortcut is not None:
+            out = out + F.pixel_shuffle(self.shortcut(z), self.compression)
         return out
 
 

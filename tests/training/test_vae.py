@@ -85,6 +85,12 @@ def test_a_frozen_encoder_needs_one_to_keep(recipe):
         recipe(frozen_encoder=True)
 
 
+def test_one_of_patches_begins_far_better_than_a_random_one(recipe):
+    patches = VAE.model_copy(update={"patch_size": 4, "block_channels": (32,)})
+    linear, random = make(recipe(model=patches.model_dump())), make(recipe())
+    assert linear.validate()["validation_l1"] < 0.5 * random.validate()["validation_l1"]
+
+
 def test_it_does_not_go_on_from_one_of_another_size(recipe, micro_model_folder):
     wider = VAE.model_copy(update={"latent_channels": 2 * VAE.latent_channels})
     with pytest.raises(ModelError, match="shape of quant_conv"):

@@ -5,7 +5,7 @@ take for granted. Any other value of those is an error, since it would be anothe
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -89,6 +89,13 @@ VAE = Kind(
         "down_block_types": ["DownEncoderBlock2D"] * len(config.block_channels),
         "up_block_types": ["UpDecoderBlock2D"] * len(config.block_channels),
     },
+)
+
+# The same with squares for channels, of which diffusers has none.
+PATCH_VAE = replace(
+    VAE,
+    fields=VAE.fields | {"patch_size": "patch_size"},
+    constants=VAE.constants | {"_class_name": "PatchAutoencoderKL"},
 )
 
 # diffusers reads `attention_head_dim` as the number of heads per level, in spite of its name.

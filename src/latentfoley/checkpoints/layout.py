@@ -23,6 +23,7 @@ from latentfoley.checkpoints.json_files import Json, parse, read_json, write_jso
 from latentfoley.checkpoints.kinds import (
     DIFFUSERS_VERSION,
     DIFFUSERS_WEIGHTS,
+    PATCH_VAE,
     SPECTRAL_VOCODER,
     TRANSFORMERS_WEIGHTS,
     UNET,
@@ -46,14 +47,15 @@ from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
 
 HIFIGAN, SPECTRAL = "SpeechT5HifiGan", "SpectralVocoder"  # classes of the vocoder's folder
+AUTOENCODER, PATCHES = "AutoencoderKL", "PatchAutoencoderKL"  # and of the VAE's
 
 # What the attention of the VAE was called when the published files were written.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
 def write_vae(folder: Path, config: VaeConfig, weights: StateDict) -> None:
-    """Write the first stage."""
-    VAE.write(folder, config, weights)
+    """Write the first stage, of either kind."""
+    (VAE if config.patch_size == 1 else PATCH_VAE).write(folder, config, weights)
 
 
 def write_unet(folder: Path, config: UnetConfig, weights: StateDict) -> None:
@@ -71,7 +73,9 @@ def write_vocoder(folder: Path, config: AnyVocoderConfig, weights: StateDict) ->
 
 def open_vae(folder: Path) -> Stored[VaeConfig]:
     """Open the first stage; the published files use older names for its attention."""
-    config, weights = VAE.read(folder), read_weights(folder, DIFFUSERS_WEIGHTS)
+    of_patches = read_json(folder / "config.json").get("_class_name") == PATCHES
+    config = (PATCH_VAE if of_patches else VAE).read(folder)
+    weights = read_weights(folder, DIFFUSERS_WEIGHTS)
     return Stored(config, {_new_attention(k): t for k, t in weights.items()}, folder)
 
 
@@ -234,12 +238,17 @@ def read_description(folder: Path) -> Description:
 
 
 def write_index(
-    folder: Path, tokenizer_class: str, vocoder: AnyVocoderConfig | None = None
+    folder: Path,
+    tokenizer_class: str,
+    vae: VaeConfig | None = None,
+    vocoder: AnyVocoderConfig | None = None,
 ) -> None:
     """Write `model_index.json`, which tells diffusers what each folder holds.
 
-    diffusers has no class for a spectral vocoder, and says so when it is asked to load one.
+    diffusers has no class for a spectral vocoder nor for a VAE of patches, and says so when it is
+    asked to load one.
     """
+    of_patches = vae is not None and vae.patch_size > 1
     spectral = isinstance(vocoder, SpectralVocoderConfig)
     values = {
         "_class_name": "AudioLDMPipeline",
@@ -248,7 +257,7 @@ def write_index(
         "text_encoder": ["transformers", "ClapTextModelWithProjection"],
         "tokenizer": ["transformers", tokenizer_class],
         "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
+        "vae": ["latentfoley", PATCHES] if of_patches else ["diffusers", AUTOENCODER],
         "vocoder": ["latentfoley", SPECTRAL] if spectral else ["transformers", HIFIGAN],
     }
     write_json(folder / "model_index.json", values)
@@ -258,9 +267,10 @@ def write_index(
 _CLASSES = {
     "text_encoder": "ClapTextModelWithProjection",
     "unet": "UNet2DConditionModel",
-    "vae": "AutoencoderKL",
+    "vae": AUTOENCODER,
     "vocoder": HIFIGAN,
 }
+_OURS = {"vae": PATCHES, "vocoder": SPECTRAL}
 
 
 def require_classes(folder: Path) -> None:
@@ -274,7 +284,5 @@ def require_classes(folder: Path) -> None:
     given = {"_class_name": values.get("_class_name")}
     given |= {part: (values.get(part) or [None])[-1] for part in _CLASSES}
     for part, expected in {"_class_name": "AudioLDMPipeline", **_CLASSES}.items():
-        if part == "vocoder" and given[part] == SPECTRAL:
-            continue
-        if given[part] not in (expected, None):
+        if given[part] not in (expected, _OURS.get(part), None):
             raise ModelError(f"{path}: {part} is {given[part]!r}, only {expected!r} is supported")

@@ -131,6 +131,6 @@ def write_folder(parts: Parts, out: Path) -> int:
         layout.write_description(folder, parts.about)
         shutil.copytree(tokenizer, folder / "tokenizer")
         _compact(folder / "tokenizer" / "tokenizer.json")
-        layout.write_index(folder, kind, parts.vocoder.config)
+        layout.write_index(folder, kind, parts.vae.config, parts.vocoder.config)
         _copy_attribution(parts.where, folder)
     return sum(file.stat().st_size for file in out.glob("**/*") if file.is_file())

@@ -25,9 +25,12 @@ from latentfoley.training import parallel
 from latentfoley.training.checkpoint import start_from
 from latentfoley.training.discriminators import PatchDiscriminator, hinge_loss
 from latentfoley.training.optimisation import MicroBatch, Optimisation, cached, mean_losses
+from latentfoley.training.principal import begin_as_principal_components
 from latentfoley.training.recipe import DataRecipe, RunRecipe, recordings_size, some
 from latentfoley.training.task import Task
 from latentfoley.vae import Vae, kl_divergence
+
+_FIRST_CROPS = 512  # that principal components are taken from
 
 
 class VaeRecipe(Config):
@@ -81,6 +84,12 @@ class VaeTask(Task):
             start = read_vae(recipe.start / "vae")
             start_from(self.vae, start, recipe.start / "vae")
             self.scaling_factor = start.config.scaling_factor
+        elif recipe.model.patch_size > 1:
+            begin_as_principal_components(self.vae, self._first_log_mels())
+        for shortcut in (self.vae.encoder.shortcut, self.vae.decoder.shortcut):
+            if shortcut is not None:
+                # Log-mels lie far from zero: a step of its weights shakes all that comes out.
+                shortcut.requires_grad_(False)
         if recipe.frozen_encoder:
             self.vae.encoder.requires_grad_(False)
             self.vae.quant_conv.requires_grad_(False)
@@ -96,6 +105,12 @@ class VaeTask(Task):
     def data_size(self) -> dict[str, float]:
         """Recordings and their seconds; see `recordings_size`."""
         return recordings_size(self.clips, self.validation_clips, self.recipe.mel.sample_rate)
+
+    def _first_log_mels(self) -> LogMel:
+        run, mel = self.recipe.run, self.recipe.mel
+        n_samples = self.recipe.crop_frames * mel.hop_length
+        rng = generator(run.seed, run.steps)
+        return log_mel(torch.from_numpy(crops(self.clips, n_samples, _FIRST_CROPS, rng)), mel)
 
     def step(self, step: int) -> dict[str, float]:
         """One generator step and, once the adversary has started, one discriminator step."""
