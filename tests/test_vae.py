@@ -139,7 +139,7 @@ class TestOracle:
 
 
 class TestPatches:
-    """A VAE whose first level is one of squares, beside a linear map."""
+    """A VAE whose first level is one of patches, beside a linear map."""
 
     CONFIG = VAE.model_copy(update={"patch_size": 4, "block_channels": (8, 16)})
 
@@ -147,29 +147,46 @@ class TestPatches:
     def vae(self):
         return randomise(Vae(self.CONFIG))
 
-    def test_squares_and_levels_multiply(self, vae):
+    def test_patches_and_levels_multiply(self, vae):
         assert self.CONFIG.compression == 8
         X = normal(2, 1, 24, 64)
         z = vae.encode(X)
         assert z.shape == (2, self.CONFIG.latent_channels, 3, 8)
         assert vae.decode(z).shape == X.shape
 
-    def test_without_its_networks_it_is_linear(self):
+    @pytest.fixture
+    def linear_vae(self):
         vae = randomise(Vae(self.CONFIG))
         for layer in (vae.encoder.conv_out, vae.decoder.conv_out):
             torch.nn.init.zeros_(layer.weight)
             torch.nn.init.zeros_(layer.bias)
+        return vae
+
+    def test_without_its_networks_it_is_linear(self, linear_vae):
         X, Y, zero = normal(1, 1, 16, 64), normal(1, 1, 16, 64, seed=1), torch.zeros(1, 1, 16, 64)
 
         def linear(X):
-            return vae.decode(vae.encode(X)) - vae.decode(vae.encode(zero))
+            return linear_vae.decode(linear_vae.encode(X)) - linear_vae.decode(
+                linear_vae.encode(zero)
+            )
 
         with torch.no_grad():
             assert relative_error(linear(X + 2 * Y), linear(X) + 2 * linear(Y)) < 1e-4
 
-    def test_a_square_knows_its_neighbours_by_the_network_alone(self, vae):
-        assert vae.encoder.shortcut.weight.shape == (2 * self.CONFIG.latent_channels, 64, 1, 1)
-        assert vae.encoder.conv_in.weight.shape[1] == 16
+    def test_a_patch_knows_its_neighbours_by_the_networks_alone(self, vae, linear_vae):
+        X = normal(1, 1, 16, 64)
+        changed = X.clone()
+        changed[:, :, 8:, 16:24] += 1
+        for one, others_change in ((linear_vae, False), (vae, True)):
+            with torch.no_grad():
+                difference = (one.encode(changed) - one.encode(X))[0].abs().amax(dim=0)  # (2, 8)
+            assert difference[1, 2] > 0
+            difference[1, 2] = 0
+            assert bool(difference.any()) == others_change
+
+    def test_more_channels_than_values_are_refused(self):
+        with pytest.raises(ValueError, match="more than the 4 values of a patch"):
+            VaeConfig(latent_channels=8, patch_size=2, block_channels=(32,))
 
     def test_it_survives_its_file(self, vae, tmp_path):
         write_vae(tmp_path, self.CONFIG, vae.state_dict())

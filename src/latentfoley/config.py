@@ -146,8 +146,8 @@ class VaeConfig(Config):
     block_channels: Annotated[tuple[Width, ...], Levels] = (128, 256, 512)
     layers_per_block: Layers = 2
     norm_groups: Width = 32
-    # Side of the squares of the log-mel that are the channels of the first level. Above 1, encoder
-    # and decoder add to a linear map of r x r squares; the published models have 1.
+    # Side of the patches of the log-mel that are the channels of the first level. Above 1, encoder
+    # and decoder add to a linear map of r x r patches; the published models have 1.
     patch_size: int = Field(default=1, ge=1, le=64)
     # z = scaling_factor · (sampled latent): brings the latent to unit variance.
     scaling_factor: float = Field(default=1.0, gt=0, le=1e6)
@@ -155,6 +155,11 @@ class VaeConfig(Config):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _require_groups(self.block_channels, self.norm_groups)
+        if self.patch_size > 1 and self.latent_channels > self.compression**2:
+            raise ValueError(
+                f"latent_channels {self.latent_channels} are more than the {self.compression**2} "
+                f"values of a patch of {self.compression} x {self.compression}"
+            )
         return self
 
     @property

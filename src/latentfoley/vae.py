@@ -7,7 +7,7 @@ the whole clip, and the posterior of each latent position is a Gaussian:
 
 The diffusion model sees `scaling_factor · z`, which has unit variance over the training set.
 Compression r = 2, 4, 8 or 16 is 2, 3, 4 or 5 levels. A `patch_size` takes the place of the finest
-levels: the squares of a log-mel become channels, and what the network says is added to a linear map
+levels: the patches of a log-mel become channels, and what the network says is added to a linear map
 of them, as in the shortcuts of Chen et al. 2024 (DC-AE, §3.1); see docs/decisions/0134.
 
 Reading path: `mel.py` gives the log-mel, `unet.py` works on the latent, `vocoder.py` takes what

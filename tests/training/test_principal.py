@@ -20,13 +20,13 @@ def log_mels(seed=0):
     return smooth + 0.1 * torch.randn(6, 1, 32, 64, generator=rng) - 3
 
 
-def squares(X):
+def patches(X):
     return F.pixel_unshuffle(X, 4).movedim(1, 3).flatten(0, 2).numpy()
 
 
 def test_components_are_those_of_the_singular_values():
     mean, components, stds = principal_components(log_mels(), 4)
-    rows = squares(log_mels())
+    rows = patches(log_mels())
     _, singular, V = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
     assert np.allclose(mean, rows.mean(axis=0), atol=1e-5)
     assert np.allclose(stds, singular / np.sqrt(len(rows) - 1), rtol=1e-3)
@@ -40,8 +40,8 @@ def test_at_first_it_is_the_projection_on_the_first_components():
     basis = components[: CONFIG.latent_channels]
     X = log_mels(seed=1)
     with torch.no_grad():
-        made = squares(vae.decode(vae.encode(X)))
-    assert np.allclose(made, mean + (squares(X) - mean) @ basis.T @ basis, atol=1e-3)
+        made = patches(vae.decode(vae.encode(X)))
+    assert np.allclose(made, mean + (patches(X) - mean) @ basis.T @ basis, atol=1e-3)
 
 
 def test_its_latent_lies_around_zero_coarse_components_louder():

@@ -91,7 +91,7 @@ VAE = Kind(
     },
 )
 
-# The same with squares for channels, of which diffusers has none.
+# The same on patches of the log-mel, for which diffusers has no class.
 PATCH_VAE = replace(
     VAE,
     fields=VAE.fields | {"patch_size": "patch_size"},

@@ -1,8 +1,8 @@
-"""The linear autoencoder that a VAE of patches begins as: principal components of its squares.
+"""The linear autoencoder that a VAE of patches begins as: principal components of patches.
 
     z_k = b_k · (x - m) / √s_k,   x̂ = m + Σ √s_k b_k z_k
 
-x is a square of r x r log-mel values, b_k its principal components, s_k their standard deviations,
+x is a patch of r x r log-mel values, b_k its principal components, s_k their standard deviations,
 k below the latent's channels: what a linear VAE learns at best (Lucas et al. 2019). Divided by √s_k
 and not by s_k, coarse components stay louder than fine ones, so that noise covers the fine first.
 """
@@ -48,10 +48,10 @@ def begin_as_principal_components(vae: Vae, log_mels: LogMel) -> None:
 def principal_components(
     log_mels: LogMel, r: int
 ) -> tuple[Float[Tensor, "P"], Float[Tensor, "P P"], Float[Tensor, "P"]]:
-    """Return the mean of all r x r squares, P = r² values, their components and deviations."""
-    squares = F.pixel_unshuffle(log_mels, r).movedim(1, 3).flatten(0, 2)  # (N, r²)
-    mean = squares.mean(dim=0)
-    variances, components = torch.linalg.eigh(torch.cov(squares.T))  # ascending
+    """Return the mean of all r x r patches (P = r² values), components, standard deviations."""
+    patches = F.pixel_unshuffle(log_mels, r).movedim(1, 3).flatten(0, 2)  # (N, r²)
+    mean = patches.mean(dim=0)
+    variances, components = torch.linalg.eigh(torch.cov(patches.T))  # ascending
     return mean, components.T.flip(0), variances.flip(0).clamp(min=1e-8).sqrt()
 
 

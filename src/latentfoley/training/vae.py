@@ -47,13 +47,20 @@ class VaeRecipe(Config):
     adversarial_weight: float = Field(default=0.5, ge=0)
     adversarial_start: int = Field(default=0, ge=0)
     discriminator_channels: int = Field(default=64, ge=4, multiple_of=4)
-    # A folder holding a trained `vae` to go on from; None starts from random weights.
+    # A folder holding a trained `vae` to go on from; None starts from random weights,
+    # and a VAE of patches from their principal components.
     start: Path | None = None
     # Train the decoder alone: latents that `start` has made, and a denoiser of them, stay good.
     frozen_encoder: bool = False
 
     @model_validator(mode="after")
-    def _has_an_encoder_to_keep(self) -> Self:
+    def _check(self) -> Self:
+        r = self.model.compression
+        if self.crop_frames % r or self.mel.n_mels % r:
+            raise ValueError(
+                f"crop_frames {self.crop_frames} and n_mels {self.mel.n_mels} must be multiples of "
+                f"the compression {r}"
+            )
         if self.frozen_encoder and self.start is None:
             raise ValueError("frozen_encoder keeps the encoder of 'start': give 'start'")
         return self
