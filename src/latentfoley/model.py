@@ -23,6 +23,7 @@ from latentfoley.checkpoints.tensors import hash_settings, hash_weights, weight_
 from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower
 from latentfoley.config import Dtype, MelConfig, ModelConfig, Prediction
+from latentfoley.cuda_graphs import Recorded
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, in_precision
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.known import FarPrompt, KnownKinds
@@ -110,10 +111,14 @@ class ModelParts:
         """The noise schedule it was trained with."""
         return Schedule(**self.config.schedule.model_dump(exclude={"prediction"}))
 
+    @cached_property
+    def _unet(self) -> ConditionalDenoiser:
+        return Recorded(self.unet) if self.device.type == "cuda" else self.unet
+
     @property
     def denoiser(self) -> ConditionalDenoiser:
         """ε_θ, whatever the network predicts."""
-        network = in_precision(self.unet, self.unet.conv_in.weight.dtype)
+        network = in_precision(self._unet, self.unet.conv_in.weight.dtype)
         if self.config.schedule.prediction == "v_prediction":
             return from_velocity(network, self.schedule)
         return network
