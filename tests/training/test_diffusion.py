@@ -165,8 +165,11 @@ class TestStart:
         assert all(map(torch.equal, before.parameters(), after.parameters()))
         assert not torch.equal(task.unet.conv_in.weight, before.conv_in.weight)
 
-    def test_it_resumes_bit_for_bit(self, onwards, tmp_path):
-        recipes = {name: onwards(tmp_path / name) for name in ("unbroken", "resumed")}
+    @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+    def test_it_resumes_bit_for_bit(self, onwards, tmp_path, optimizer):
+        recipes = {
+            name: onwards(tmp_path / name, optimizer=optimizer) for name in ("unbroken", "resumed")
+        }
         assert_same_weights(*unbroken_and_resumed(make, recipes.get))
 
     def test_latents_of_another_model_are_refused(self, onwards, tmp_path, micro_model_folder):

@@ -34,6 +34,7 @@ from latentfoley.training.base_model import open_base_model, stored_recipe
 from latentfoley.training.batches import Batch, Batches
 from latentfoley.training.by_timestep import Validation, by_third
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
+from latentfoley.training.muon import Muon, split_parameters
 from latentfoley.training.optimisation import Optimisation, mean_losses
 from latentfoley.training.task import Task
 from latentfoley.unet import Unet
@@ -66,9 +67,7 @@ class DiffusionTask(Task):
             "unet": self._own(self.unet),
             "ema": self._own(self.ema),
         }
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "unet": torch.optim.AdamW(self.modules["unet"].parameters(), weight_decay=0.01)
-        }
+        self.optimizers = _optimizers(self.modules["unet"], recipe)
 
     def _open_data(self, parts: Parts) -> None:
         """Open the cache, and refuse one that was not made by this VAE and this CLAP."""
@@ -125,7 +124,7 @@ class DiffusionTask(Task):
                 losses.append({"loss": (self._weights(batch.n) * per_clip).mean()})
                 yield losses[-1]["loss"]
 
-        norm = self.optimisation.step(totals(), self.optimizers["unet"])
+        norm = self.optimisation.step(totals(), *self.optimizers.values())
         self._update_average(step)
         per_clip, n = parallel.gather_rows(torch.cat(of_clips)).T
         means = mean_losses(losses) | {"gradient_norm": norm.item()}
@@ -195,6 +194,14 @@ class DiffusionTask(Task):
                 trained_from=str(self.recipe.start),
             )
         write_json(folder / RECIPE, stored_recipe(self.recipe, folder))
+
+
+def _optimizers(trained: nn.Module, recipe: DiffusionRecipe) -> dict[str, torch.optim.Optimizer]:
+    """Return AdamW, and beside it Muon if the recipe says so."""
+    if recipe.optimizer == "adamw":
+        return {"unet": torch.optim.AdamW(trained.parameters(), weight_decay=0.01)}
+    hidden, others = split_parameters(trained)
+    return {"unet": torch.optim.AdamW(others, weight_decay=0.01), "hidden": Muon(hidden)}
 
 
 def _trainable(parts: Parts, recipe: DiffusionRecipe) -> Unet:

@@ -78,6 +78,8 @@ class DiffusionRecipe(Config):
     # Most that each sound's unit E is moved towards a word drawn from CLAP's vocabulary: in the few
     # directions in which texts differ from sounds; see docs/decisions/0022.
     word_noise: float = Field(default=0.0, ge=0)
+    # Muon learns as much in far fewer steps, each a little longer; see docs/decisions/0135.
+    optimizer: Literal["adamw", "muon"] = "adamw"
     unconditional_probability: float = Field(default=0.1, ge=0, lt=1)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     # Min-SNR weighting (Hang et al. 2023): min(SNR, γ) / SNR for ε; 0 is the plain loss.

@@ -55,7 +55,7 @@ class Optimisation:
             for k in range(first, first + self.run.accumulate)
         ]
 
-    def step(self, losses: Iterable[Tensor], optimizer: torch.optim.Optimizer) -> Tensor:
+    def step(self, losses: Iterable[Tensor], *optimizers: torch.optim.Optimizer) -> Tensor:
         """Take one step down the mean loss of the micro-batches; return the norm of its gradient.
 
         `losses` should be a generator: it frees the graph of each micro-batch before it builds
@@ -64,15 +64,19 @@ class Optimisation:
         Raises:
             TrainingError: the gradient is not finite; the weights are as before.
         """
-        optimizer.zero_grad()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         for loss in losses:
             self.scaler.scale(loss / self.run.accumulate).backward()
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        parameters = [p for group in groups for p in group["params"]]
         parallel.average_gradients(parameters)
-        self.scaler.unscale_(optimizer)
+        for optimizer in optimizers:
+            self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(parameters, self.run.gradient_clip)
         self._require_finite(norm)
-        self.scaler.step(optimizer)  # in fp16, a step whose gradients overflowed is left out …
+        for optimizer in optimizers:  # in fp16, a step whose gradients overflowed is left out …
+            self.scaler.step(optimizer)
         self.scaler.update()  # … and the scale halved
         return norm
 
