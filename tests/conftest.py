@@ -1,5 +1,7 @@
 """Fixtures that several test files share."""
 
+import os
+
 import pytest
 import soundfile
 
@@ -8,6 +10,9 @@ from latentfoley.data.metadata import Entry, write_manifest
 from latents import encode_folder
 from micro import write_model_folder
 from signals import chirp, click, noise, tone
+
+# librosa compiles itself when it is first used: half as long without optimisation.
+os.environ.setdefault("NUMBA_OPT", "0")
 
 
 @pytest.fixture(scope="session", autouse=True)
