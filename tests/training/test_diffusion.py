@@ -8,12 +8,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from latentfoley.checkpoints.layout import open_unet
+from latentfoley.config import ScheduleConfig
 from latentfoley.data.metadata import read_manifest, write_manifest
 from latentfoley.errors import RecipeError
 from latentfoley.lora import adapters
 from latentfoley.places import Place
 from latentfoley.training.diffusion import DiffusionTask
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
+from latentfoley.training.first_weights import new_unet
 from latentfoley.training.loop import train
 from latentfoley.unet import Unet
 from latents import encode_folder
@@ -75,6 +77,18 @@ class TestTraining:
         narrow = UNET.model_copy(update={"block_channels": (4, 8, 16), "heads": (1, 1, 2)})
         task = make(recipe(model=narrow.model_dump(), run={"batch_size": 32}))
         assert task.step(0)["loss"] == pytest.approx(1, abs=0.05)
+
+    @torch.no_grad()
+    @pytest.mark.parametrize("size", [16, 512])
+    def test_at_first_embeddings_are_heard_whatever_their_size(self, size):
+        config = UNET.model_copy(update={"embedding_dim": size})
+        unet = new_unet(config, ScheduleConfig())
+        E = torch.nn.functional.normalize(normal(64, size), dim=1)
+        n = torch.linspace(0, 999, 64)
+        of_E, of_n = (
+            x.std(dim=0).mean() for x in (unet.class_embedding(E), unet.time_embedding(n))
+        )
+        assert 2 < of_E / of_n < 10
 
     def test_a_cache_in_a_remote_place_teaches_the_same(self, recipe, latents, tmp_path):
         place = Place.of(f"memory://{tmp_path.name}/latents")

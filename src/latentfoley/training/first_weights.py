@@ -1,6 +1,7 @@
 """The weights of a denoiser before its first step.
 
 Every residual branch begins as nothing; the whole network, where it predicts noise, as ε̂ = z_n.
+The embedding E enters as loud as the step n does.
 """
 
 import torch
@@ -14,6 +15,7 @@ def new_unet(config: UnetConfig, schedule: ScheduleConfig) -> Unet:
     """Return a denoiser to train from nothing; random by torch's own generator."""
     unet = Unet(config)
     _start_at_zero(unet)
+    _hear_embeddings(unet)
     if schedule.prediction == "epsilon":
         _start_as_identity(unet)
     return unet
@@ -24,6 +26,16 @@ def _start_at_zero(unet: Unet) -> None:
     for name, parameter in unet.named_parameters():
         if ".conv2." in name or ".proj_out." in name or name.startswith("conv_out."):
             nn.init.zeros_(parameter)
+
+
+@torch.no_grad()
+def _hear_embeddings(unet: Unet) -> None:
+    """Let E begin with components of one, on average, as other inputs have.
+
+    Of a unit vector of D numbers they are 1/√D. Beside the step's, which are of order one, they
+    would be a whisper that takes thousands of steps to be heard.
+    """
+    unet.class_embedding.weight *= unet.config.embedding_dim**0.5
 
 
 @torch.no_grad()
