@@ -27,8 +27,10 @@ RECIPES = {"ten": HERE, "fifty": HERE / "fifty"}
 # How often recordings are encoded, by kind or else by folder: some are few, and came too seldom.
 TIMES = {
     "ten": {"rain": 4, "chainsaw": 2, "clock_tick": 2},
-    "fifty": {"esc10": 2, "esc50": 2},
+    "fifty": {"esc10": 3, "esc50": 3},
 }
+# Mixes and variations of `data encode`.
+ENCODED = {"ten": ("0.15", "3"), "fifty": ("0.1", "2")}
 FIRST = Path("runs/tiny/model")  # of ten kinds
 REHEARSED = 40  # recordings of a rehearsal, evenly from all
 Stage = tuple[str, list[str | Path]]
@@ -74,7 +76,8 @@ class Plan:
         words += [self.runs / "recordings", prepared, "--per-shard", "600"]
         yield "prepare", self.command("data", "prepare", *words, on_device=False)
         words = ["--vae", vae, "--clap", clap, "--duration", "4.8"]
-        words += ["--mixes", "0.15", "--variations", "3"]
+        mixes, variations = ENCODED[self.kinds]
+        words += ["--mixes", mixes, "--variations", variations]
         yield "encode", self.command("data", "encode", prepared, latents, *words)
         yield self.training("diffusion")
         if not out.exists():
@@ -89,7 +92,7 @@ class Plan:
         yield from map(self.training, ("vae-1", "vae-2", "clap-1", "clap-2", "vocoder"))
 
     def from_ten(self, vae: Path, clap: Path) -> Iterator[Stage]:
-        """Yield how the model of ten kinds becomes what a denoiser of fifty starts from."""
+        """Yield how the model of ten kinds becomes what is around a denoiser of fifty."""
         start = self.runs / "start"
         yield from map(self.training, ("vae", "clap-1", "clap-2"))
         if not start.exists():
