@@ -1,18 +1,18 @@
-"""Recorded networks give what the network gives; on a CPU, where a list of calls is the graph."""
+"""Captured networks give what the network gives; on a CPU, where a list of calls is the graph."""
 
 import threading
 
 import pytest
 import torch
 
-from latentfoley.cuda_graphs import Recorded, record_cuda_graph
+from latentfoley.cuda_graphs import Captured, capture_cuda_graph
 from latentfoley.unet import Unet
 from micro import UNET
 from weights import normal
 
 
-class Recorder:
-    """Records as a CUDA graph does: one place for inputs, one for the output."""
+class Capturer:
+    """Captures as a CUDA graph does: one place for inputs, one for the output."""
 
     def __init__(self):
         self.shapes = []
@@ -45,40 +45,40 @@ def inputs(seed, n_frames=16):
 
 @torch.no_grad()
 def test_it_is_the_network_for_any_shapes_in_any_order(unet):
-    recorder = Recorder()
-    recorded = Recorded(unet, recorder)
+    capturer = Capturer()
+    captured = Captured(unet, capturer)
     for seed, n_frames in enumerate((16, 8, 16, 16, 8)):
         given = inputs(seed, n_frames)
-        assert torch.equal(recorded(*given), unet(*given))
-    assert [shape[2] for shape in recorder.shapes] == [16, 8]
+        assert torch.equal(captured(*given), unet(*given))
+    assert [shape[2] for shape in capturer.shapes] == [16, 8]
 
 
 @torch.no_grad()
 def test_what_was_returned_is_not_written_over(unet):
-    recorded = Recorded(unet, Recorder())
-    first = recorded(*inputs(1))
+    captured = Captured(unet, Capturer())
+    first = captured(*inputs(1))
     kept = first.clone()
-    recorded(*inputs(2))
+    captured(*inputs(2))
     assert torch.equal(first, kept)
 
 
 @torch.no_grad()
 def test_of_many_shapes_the_last_four_are_kept(unet):
-    recorder = Recorder()
-    recorded = Recorded(unet, recorder)
+    capturer = Capturer()
+    captured = Captured(unet, capturer)
     for n_frames in (4, 8, 12, 16, 4, 20, 4, 8):  # 20 drives out 8, the longest unused
-        recorded(*inputs(0, n_frames))
-    assert [shape[2] for shape in recorder.shapes] == [4, 8, 12, 16, 20, 8]
+        captured(*inputs(0, n_frames))
+    assert [shape[2] for shape in capturer.shapes] == [4, 8, 12, 16, 20, 8]
 
 
 @torch.no_grad()
 def test_threads_take_turns(unet):
-    recorded = Recorded(unet, Recorder())
+    captured = Captured(unet, Capturer())
     made = {}
 
     @torch.no_grad()
     def work(seed):
-        made[seed] = [recorded(*inputs(seed)) for _ in range(5)]
+        made[seed] = [captured(*inputs(seed)) for _ in range(5)]
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -90,30 +90,30 @@ def test_threads_take_turns(unet):
 
 
 def test_gradients_go_through_the_network_itself(unet):
-    recorder = Recorder()
+    capturer = Capturer()
     z, n, E = inputs(0)
-    Recorded(unet, recorder)(z.requires_grad_(), n, E).sum().backward()
+    Captured(unet, capturer)(z.requires_grad_(), n, E).sum().backward()
     assert z.grad.any()
-    assert recorder.shapes == []
+    assert capturer.shapes == []
 
 
 @torch.no_grad()
-def test_what_cannot_be_recorded_is_computed_as_it_is(unet):
+def test_what_cannot_be_captured_is_computed_as_it_is(unet):
     def refuse(function, inputs):
         raise RuntimeError("operation not permitted when stream is capturing\nat …")
 
-    recorded = Recorded(unet, refuse)
+    captured = Captured(unet, refuse)
     with pytest.warns(UserWarning, match="without a CUDA graph: operation not permitted when"):
-        made = recorded(*inputs(3))
+        made = captured(*inputs(3))
     assert torch.equal(made, unet(*inputs(3)))
-    assert torch.equal(recorded(*inputs(4)), unet(*inputs(4)))  # said once
+    assert torch.equal(captured(*inputs(4)), unet(*inputs(4)))  # said once
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @torch.no_grad()
 def test_a_cuda_graph_gives_the_bits_of_the_network(unet):
     unet.cuda()
-    recorded = Recorded(unet, record_cuda_graph)
+    captured = Captured(unet, capture_cuda_graph)
     for seed in range(3):
         given = [tensor.cuda() for tensor in inputs(seed)]
-        assert torch.equal(recorded(*given), unet(*given))
+        assert torch.equal(captured(*given), unet(*given))

@@ -1,4 +1,4 @@
-"""A network on a GPU as one launch: its kernels are recorded once for a shape, and replayed.
+"""A network on a GPU as one launch: its kernels are captured once for a shape, and replayed.
 
 The small kernels of a denoiser take a GPU less time than Python takes to ask for them, so that it
 waits. A CUDA graph holds all of them, with the memory that they read and write; replaying it runs
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 Function = Callable[..., Tensor]
-Record = Callable[[Function, tuple[Tensor, ...]], Function]
+Capture = Callable[[Function, tuple[Tensor, ...]], Function]
 
-_WARM_UP = 3  # calls before recording: libraries choose their kernels and reserve memory
+_WARM_UP = 3  # calls before capturing: libraries choose their kernels and reserve memory
 _MOST = 4  # graphs that are kept; a long clip has two shapes, its windows and its last one
 
 
-def record_cuda_graph(function: Function, inputs: tuple[Tensor, ...]) -> Function:
+def capture_cuda_graph(function: Function, inputs: tuple[Tensor, ...]) -> Function:
     """Return the function as a CUDA graph for inputs of these shapes.
 
     Raises:
@@ -47,15 +47,15 @@ def record_cuda_graph(function: Function, inputs: tuple[Tensor, ...]) -> Functio
     return replay
 
 
-class Recorded:
-    """A function of tensors that is recorded for every set of shapes it is called with.
+class Captured:
+    """A function of tensors that is captured for every set of shapes it is called with.
 
-    Threads take turns: a recording has one place for its inputs.
+    Threads take turns: a graph has one place for its inputs.
     """
 
-    def __init__(self, function: Function, record: Record = record_cuda_graph) -> None:
-        self.function, self.record = function, record
-        self._recordings: OrderedDict[tuple[object, ...], Function] = OrderedDict()
+    def __init__(self, function: Function, capture: Capture = capture_cuda_graph) -> None:
+        self.function, self.capture = function, capture
+        self._captures: OrderedDict[tuple[object, ...], Function] = OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(self, *inputs: Tensor) -> Tensor:
@@ -64,15 +64,15 @@ class Recorded:
             return self.function(*inputs)
         shapes = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs)
         with self._lock:
-            replay = self._recordings.pop(shapes, None) or self._recorded(inputs)
-            self._recordings[shapes] = replay  # the newest is the last
-            if len(self._recordings) > _MOST:
-                self._recordings.popitem(last=False)
+            replay = self._captures.pop(shapes, None) or self._capture(inputs)
+            self._captures[shapes] = replay  # the newest is the last
+            if len(self._captures) > _MOST:
+                self._captures.popitem(last=False)
             return replay(*inputs)
 
-    def _recorded(self, inputs: tuple[Tensor, ...]) -> Function:
+    def _capture(self, inputs: tuple[Tensor, ...]) -> Function:
         try:
-            return self.record(self.function, inputs)
+            return self.capture(self.function, inputs)
         except RuntimeError as error:
             reason = str(error).partition("\n")[0]
             warnings.warn(f"computing without a CUDA graph: {reason}", stacklevel=3)

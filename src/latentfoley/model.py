@@ -23,7 +23,7 @@ from latentfoley.checkpoints.tensors import hash_settings, hash_weights, weight_
 from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower
 from latentfoley.config import Dtype, MelConfig, ModelConfig, Prediction
-from latentfoley.cuda_graphs import Recorded
+from latentfoley.cuda_graphs import Captured
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, in_precision
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.known import FarPrompt, KnownKinds
@@ -113,7 +113,7 @@ class ModelParts:
 
     @cached_property
     def _unet(self) -> ConditionalDenoiser:
-        return Recorded(self.unet) if self.device.type == "cuda" else self.unet
+        return Captured(self.unet) if self.device.type == "cuda" else self.unet
 
     @property
     def denoiser(self) -> ConditionalDenoiser:
