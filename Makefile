@@ -5,7 +5,7 @@ BIN := .venv/bin
 DATA ?= ../shared/data
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test slow browser check lint format fuzz bench speed evaluation manipulation walk tiny fifty docs wheel sbom clean
+.PHONY: demo test slow browser check lint format fuzz bench speed evaluation manipulation walk tiny docs wheel sbom clean
 
 demo: .venv/demo  ## Install, then generate a dog bark and its picture
 	$(BIN)/latentfoley generate "a dog barking" --plot --out out/
@@ -35,24 +35,24 @@ format: .venv/dev  ## Format, and mend what can be mended
 fuzz: .venv/dev  ## Read damaged recordings for an hour; MINUTES=5 for less
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz.py --minutes $(or $(MINUTES),60)
 
-bench: .venv/dev runs/tiny/manifest.jsonl runs/tiny/all.jsonl build/classifier.safetensors  ## Measure the embedded model, loading, memory and training; writes benchmarks/**/*.json
-	$(BIN)/python benchmarks/classifier.py cross-validate --data $(DATA)/esc10 --resynthesis \
-		--out benchmarks/tiny/classifier.json
-	$(BIN)/python benchmarks/tiny/recognise.py ten --data $(DATA)
+bench: .venv/dev build/classifier-fifty.safetensors  ## Measure the embedded model, loading, memory and training; writes benchmarks/**/*.json
+	$(BIN)/python benchmarks/tiny/recognise.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/reconstruct.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/vocoders.py src/latentfoley/resources/tiny \
-		--manifest runs/tiny/all.jsonl --data $(DATA) --clips 80 --out benchmarks/tiny/vocoder.json
+		--data $(DATA) --clips 80 --out benchmarks/tiny/vocoder.json
+	$(BIN)/python benchmarks/tiny/known.py
+	$(BIN)/python benchmarks/tiny/further.py --data $(DATA)
 	$(BIN)/python benchmarks/tiny/drums.py
 	$(BIN)/python benchmarks/tiny/speed.py
-	$(BIN)/python benchmarks/evaluation/tiny.py ten --data $(DATA)
+	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
 	$(BIN)/python benchmarks/evaluation/speed.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/generating.py
 	$(BIN)/python benchmarks/training/step.py
 	$(BIN)/python benchmarks/memory.py
 
-evaluation: .venv/dev runs/tiny/manifest.jsonl build/classifier.safetensors  ## Score the embedded model on recordings kept out of its training
-	$(BIN)/python benchmarks/evaluation/tiny.py ten --data $(DATA)
+evaluation: .venv/dev build/classifier-fifty.safetensors  ## Score the embedded model on recordings kept out of its training
+	$(BIN)/python benchmarks/evaluation/tiny.py --data $(DATA)
 
 speed: .venv/dev  ## Time the size S on this CPU beside diffusers, exact and by default; writes benchmarks/speed.json
 	$(BIN)/python benchmarks/speed.py
@@ -62,7 +62,7 @@ manipulation: .venv/dev build/classifier.safetensors  ## Measure editing: 120 ed
 	$(BIN)/python benchmarks/manipulation/run.py --data $(DATA)
 
 # A quarter of an hour on two quiet cores.
-walk: .venv/dev runs/tiny/manifest.jsonl  ## Train `tiny` on two folders without captions, and measure what came of it
+walk: .venv/dev runs/tiny/first.jsonl  ## Train `tiny` on two folders without captions, and measure what came of it
 	$(BIN)/python benchmarks/training/walk.py water --data $(DATA)
 	$(BIN)/python benchmarks/training/walk.py drums --data $(DATA)
 
@@ -82,20 +82,17 @@ sbom: wheel  ## List what an installation of the wheel consists of, as CycloneDX
 build/classifier.safetensors: .venv/dev benchmarks/classifier.py
 	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 --out $@
 
-build/classifier-fifty.safetensors: .venv/dev benchmarks/classifier.py runs/fifty/manifest.jsonl
+build/classifier-fifty.safetensors: .venv/dev benchmarks/classifier.py runs/tiny/manifest.jsonl
 	$(BIN)/python benchmarks/classifier.py train --data $(DATA)/esc10 $(DATA)/esc50 \
-		--manifest runs/fifty/manifest.jsonl --epochs 80 --out $@
+		--manifest runs/tiny/manifest.jsonl --epochs 80 --out $@
 
 tiny: .venv/dev  ## Train the embedded model again, from recordings to folder; DEVICE=cuda on a GPU
-	$(BIN)/python recipes/tiny/make.py ten --data $(DATA) $(if $(DEVICE),--device $(DEVICE))
+	$(BIN)/python recipes/tiny/make.py --data $(DATA) $(if $(DEVICE),--device $(DEVICE))
 
-fifty: .venv/dev  ## Train a model of all kinds of `kinds.toml` into runs/fifty, on from that of `make tiny`; DEVICE=cuda on a GPU
-	$(BIN)/python recipes/tiny/make.py ten fifty --data $(DATA) $(if $(DEVICE),--device $(DEVICE))
+runs/tiny/first.jsonl: .venv/dev recipes/tiny/first.py recipes/tiny/captions.toml
+	$(BIN)/python recipes/tiny/first.py $(DATA) $@
 
-runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/manifest.py recipes/tiny/captions.toml
-	$(BIN)/python recipes/tiny/manifest.py $(DATA) $@
-
-runs/fifty/manifest.jsonl runs/tiny/all.jsonl: .venv/dev recipes/tiny/recordings.py recipes/tiny/kinds.toml
+runs/tiny/manifest.jsonl: .venv/dev recipes/tiny/recordings.py recipes/tiny/kinds.toml
 	$(BIN)/python recipes/tiny/recordings.py $(DATA) $@
 
 $(BIN)/python:

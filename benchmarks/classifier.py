@@ -16,7 +16,7 @@ The judge of fifty classes is trained on what a manifest does not keep out, so t
 that it does keep out are new to the judge and to a model trained by the same manifest::
 
     python benchmarks/classifier.py train --data ../shared/data/esc10 ../shared/data/esc50 \
-        --manifest runs/fifty/manifest.jsonl --out build/classifier-fifty.safetensors
+        --manifest runs/tiny/manifest.jsonl --out build/classifier-fifty.safetensors
 """
 
 import argparse

@@ -36,7 +36,7 @@ def test_it_is_at_most_96_megabytes():
 
 def test_every_recording_behind_it_is_attributed_and_free():
     recordings = rows("ATTRIBUTION.csv")
-    assert Counter(row["parts"] for row in recordings) == {"all": 512, "vocoder": 2559}
+    assert Counter(row["parts"] for row in recordings) == {"all": 3330, "vocoder": 43}
     assert {row["licence"] for row in recordings} <= FREE_LICENCES
     assert all(row["title"] and row["licence_url"] for row in recordings)
     # Some CC0 samples of Sonic Pi name no page; CC-BY asks for author and source.
@@ -62,15 +62,22 @@ def test_no_source_is_both_trained_on_and_kept_out():
 
 
 def test_the_prompts_that_measure_it_are_in_no_training_caption():
-    captions = tomllib.loads((ROOT / "recipes/tiny/captions.toml").read_text())["esc10"]
-    prompts = tomllib.loads((BENCHMARKS / "prompts.toml").read_text())
-    assert prompts.keys() == captions.keys()
-    known = {caption.lower() for some in captions.values() for caption in some}
+    kinds = tomllib.loads((ROOT / "recipes/tiny/kinds.toml").read_text())["kinds"]
+    first = tomllib.loads((ROOT / "recipes/tiny/captions.toml").read_text())["esc10"]
+    prompts = {}
+    for name in ("prompts", "prompts-esc50"):
+        prompts |= tomllib.loads((BENCHMARKS / f"{name}.toml").read_text())
+    assert len(prompts) == 50
+    assert prompts.keys() <= kinds.keys()
+    known = {caption.lower() for some in first.values() for caption in some}
+    known |= {c.lower() for of in kinds.values() for c in of["captions"] + of.get("also", [])}
     assert not known & {prompt.lower() for some in prompts.values() for prompt in some}
     assert all(len(set(some)) == 10 for some in prompts.values())
 
 
-@pytest.mark.parametrize("report", ["tiny/recognition", "tiny/reconstruction", "evaluation/tiny"])
+@pytest.mark.parametrize(
+    "report", ["tiny/recognition", "tiny/reconstruction", "tiny/further", "evaluation/tiny"]
+)
 def test_its_figures_were_measured_on_these_weights(report):
     measured = json.loads((ROOT / f"benchmarks/{report}.json").read_text())
     assert measured["model_hash"] == hash_weights(TINY)
@@ -98,8 +105,7 @@ def test_its_card_states_what_evaluate_found():
 def test_the_card_says_how_often_drums_are_silent():
     report = json.loads((BENCHMARKS / "drums.json").read_text())
     short, long = (report["clips"][name] for name in ("2 s", "5 s"))
-    said = f"({short['faint']} of {short['n']} clips nearly silent, "
-    said += f"at 5 s {long['faint']} of {long['n']};"
+    said = f"at 2 s {short['faint']} of {short['n']}, at 5 s {long['faint']} of {long['n']} ("
     assert said in (TINY / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
@@ -107,10 +113,14 @@ def test_the_readme_states_the_measured_figures():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     reports = {
         name: json.loads((BENCHMARKS / f"{name}.json").read_text())
-        for name in ("classifier", "recognition", "speed")
+        for name in ("recognition", "speed")
     }
-    assert f"{reports['classifier']['real']['accuracy']:.1%}" in readme
-    for name in ("from texts", "from held-out recordings", "the same through VAE and vocoder"):
+    for name in (
+        "held-out recordings",
+        "the same through VAE and vocoder",
+        "from texts",
+        "from held-out recordings",
+    ):
         figures = reports["recognition"][name]
         low, high = figures["interval_95"]
         stated = f"{figures['accuracy']:.1%} ({low:.0%} to {high:.0%}, n = {figures['n']})"
@@ -143,9 +153,9 @@ def test_a_synonym_lands_beside_the_caption(model):
 def test_it_knows_what_it_knows(model):
     report = json.loads((BENCHMARKS / "known.json").read_text())
     assert model.known.threshold == report["threshold"]
-    assert report["known prompts warned of"] <= 0.1
-    assert report["unknown prompts not warned of"] <= 0.1
-    assert {"dog_bark", "rain", "chainsaw"} <= set(model.known.names)
+    assert report["known prompts warned of"] <= 0.2
+    assert report["unknown prompts not warned of"] <= 0.2
+    assert {"dog_bark", "rain", "chainsaw", "footsteps", "sword_clash"} <= set(model.known.names)
 
 
 def test_it_says_what_it_does_not_know(model):

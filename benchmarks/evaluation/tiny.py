@@ -1,12 +1,11 @@
 """The embedded model under `latentfoley evaluate`, on recordings kept out of its training.
 
-    python benchmarks/evaluation/tiny.py ten --data ../shared/data
+    python benchmarks/evaluation/tiny.py --data ../shared/data
 
-Three sets are compared with the held-out recordings of ESC-10, or of ESC-50 for `fifty`: real
-recordings of the training set, as many as are generated (what a perfect model of the training set
-could reach: the floor); the held-out recordings through VAE and vocoder (the ceiling of this
-model's sound); and clips generated from prompts that are no training caption. Writes
-`benchmarks/evaluation/tiny.json`, or `fifty.json`.
+Three sets are compared with the held-out recordings of ESC-50: real recordings of the training set,
+as many as are generated (what a perfect model of the training set could reach: the floor); the
+held-out recordings through VAE and vocoder (the ceiling of this model's sound); and clips generated
+from prompts that are no training caption. Writes `benchmarks/evaluation/tiny.json`.
 """
 
 import argparse
@@ -22,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tiny"))  # the other benchmarks are scripts
 sys.path.insert(0, str(Path(__file__).parent))
 
-from recognise import CLASSES, read_prompts, resynthesise
+from recognise import CLASSIFIER, MANIFEST, read_prompts, resynthesise
 
 import latentfoley
 from latentfoley.audio import read_audio, write_audio
@@ -34,18 +33,15 @@ from latentfoley.evaluation.sets.prompts import Prompt
 
 HERE = Path(__file__).parent
 SEED = 2026
-FOLDERS = {"ten": ("esc10",), "fifty": ("esc10", "esc50")}
-REPORTS = {"ten": "tiny.json", "fifty": "fifty.json"}
+FOLDERS = ("esc10", "esc50")
 
 
-def recordings(
-    entries: list[Entry], data: Path, split: str, folders: tuple[str, ...]
-) -> list[Clip]:
-    """Return the recordings of a split in some folders, each with its first caption."""
+def recordings(entries: list[Entry], data: Path, split: str) -> list[Clip]:
+    """Return the recordings of ESC-50 of a split, each with its first caption."""
     return [
         Clip(Path(entry.path).with_suffix("").as_posix(), data / entry.path, entry.captions[0])
         for entry in sorted(entries, key=lambda entry: entry.path)
-        if entry.split == split and entry.path.partition("/")[0] in folders
+        if entry.split == split and entry.path.partition("/")[0] in FOLDERS
     ]
 
 
@@ -72,13 +68,12 @@ def reconstructed(model: latentfoley.Model, clips: list[Clip], folder: Path) -> 
     return made
 
 
-def wishes(prompts: dict[str, list[str]], n: int) -> list[Prompt]:
-    """Return `n` clips for each of the ten prompts of each class."""
+def wishes(prompts: dict[str, list[str]]) -> list[Prompt]:
+    """Return a clip for each of the ten prompts of each class."""
     return [
-        Prompt(text, f"{label}/{k:02d}-{copy}")
+        Prompt(text, f"{label}/{k:02d}")
         for label, texts in prompts.items()
         for k, text in enumerate(texts)
-        for copy in range(n)
     ]
 
 
@@ -104,23 +99,21 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("classes", choices=CLASSES)
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--clips", type=Path, default=Path("out/evaluate"))
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE / "tiny.json")
     arguments = parser.parse_args()
 
     model = latentfoley.load(arguments.model)
-    measured, folders = CLASSES[arguments.classes], FOLDERS[arguments.classes]
-    prompts = read_prompts(measured.prompts)
-    per_class = measured.n_per_prompt * max(map(len, prompts.values()))
-    entries = read_manifest(measured.manifest)
-    seen = recordings(entries, arguments.data, "train", folders)
-    held_out = recordings(entries, arguments.data, "valid", folders)
+    prompts = read_prompts()
+    per_class = max(map(len, prompts.values()))
+    entries = read_manifest(MANIFEST)
+    seen = recordings(entries, arguments.data, "train")
+    held_out = recordings(entries, arguments.data, "valid")
     reference = ClipSet(arguments.data, tuple(held_out))
     settings = Settings(
-        embedders=("clap", f"classifier_ears:load={measured.classifier}"),
+        embedders=("clap", f"classifier_ears:load={CLASSIFIER}"),
         training=ClipSet(arguments.data, tuple(seen)),
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +123,7 @@ def main() -> None:
                 Path(folder), tuple(reconstructed(model, held_out, Path(folder)))
             ),
             "generated from texts": generate_set(
-                model, wishes(prompts, measured.n_per_prompt), arguments.clips, seed=SEED,
+                model, wishes(prompts), arguments.clips, seed=SEED,
                 progress=lambda done, total: print(f"\r{done} of {total}", end="", flush=True),
             ),
         }  # fmt: skip
@@ -141,8 +134,7 @@ def main() -> None:
         }
     report["model_hash"] = model.weights_hash
     report["settings"] = dict(sides["generated from texts"].about)
-    out = arguments.out or HERE / REPORTS[arguments.classes]
-    out.write_text(json.dumps(report, indent=2) + "\n")
+    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
     for name in sides:
         print(name, json.dumps(report[name]["scores"], indent=1))
 

@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--classifier", type=Path, default=Path("build/classifier.safetensors"))
-    parser.add_argument("--manifest", type=Path, default=Path("runs/tiny/manifest.jsonl"))
+    parser.add_argument("--manifest", type=Path, default=Path("runs/tiny/first.jsonl"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--place", type=Path, default=Path("build/manipulation"))
     parser.add_argument("--workers", type=int, default=2)

@@ -35,6 +35,7 @@ the clip's own prompt stands among the sixty when they are ordered by their cosi
 beside the cosine stands the median of recordings of the kind, most of which were trained on.
 
 """
+SHOWN = "\n\n![{first} to {last}, a recording beside a generated clip](pictures/{name})"
 
 
 def recordings(manifest: Path, data: Path, rate: int) -> dict[str, list[Clip]]:
@@ -83,7 +84,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="tiny")
-    parser.add_argument("--manifest", type=Path, default=Path("runs/fifty/manifest.jsonl"))
+    parser.add_argument("--manifest", type=Path, default=Path("runs/tiny/manifest.jsonl"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=HERE / "further.json")
     parser.add_argument("--page", type=Path, default=Path("docs/further.md"))
@@ -121,11 +122,14 @@ def main() -> None:
         "model_hash": model.weights_hash,
     }
     arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    arguments.page.write_text(f"{PAGE}{table(rows)}\n", encoding="utf-8")
+    page = PAGE + table(rows)
     for n in range(0, len(shown), 2 * PER_PAGE):
         some = slice(n, n + 2 * PER_PAGE)
         path = arguments.pictures / f"further-{n // (2 * PER_PAGE) + 1}.png"
         plot_clips(path, shown[some], titles[some], model.config.mel, columns=6)
+        kinds = list(prompts)[n // 2 : n // 2 + PER_PAGE]
+        page += SHOWN.format(first=kinds[0], last=kinds[-1], name=path.name)
+    arguments.page.write_text(f"{page}\n", encoding="utf-8")
     print({name: value for name, value in report.items() if name != "rows"})
 
 

@@ -1,13 +1,14 @@
 """Does the model know what it knows? `python benchmarks/tiny/known.py`.
 
 Prompts of kinds that it was trained on should pass, prompts of other kinds should be said to be
-far. The known texts are the training captions; of the prompts, which are none of these, the odd
-ones choose the threshold (the least sum of both rates) and the even ones are reported. Writes
-`benchmarks/tiny/known.json`, and with `--write` the list of kinds into the model's folder. `--kinds
-fifty` is for a model trained on all kinds of `kinds.toml`.
+far. The known texts are the training captions of `kinds.toml`, without those that another of the
+same kind is near to; of the prompts, which are none of these, the odd ones choose the threshold
+(the least sum of both rates) and the even ones are reported. Writes `benchmarks/tiny/known.json`,
+and with `--write` the list of kinds into the model's folder.
 """
 
 import argparse
+import itertools
 import json
 import tomllib
 from pathlib import Path
@@ -22,22 +23,19 @@ from latentfoley.loading import find_folder
 
 HERE = Path(__file__).parent
 RECIPES = HERE.parents[1] / "recipes" / "tiny"
-# Files of prompts that are known, and the one of prompts that are not.
-PROMPTS = {
-    "ten": (["prompts"], "prompts-esc50"),
-    "fifty": (["prompts", "prompts-esc50"], "prompts-unknown"),
-}
+KNOWN, UNKNOWN = ("prompts", "prompts-esc50"), "prompts-unknown"  # files of prompts
 BATCH = 32
+NEAR = 0.8  # cosine of two texts of a kind of which one is enough
 
 
-def known_texts(kinds: str) -> list[tuple[str, str]]:
-    """Return every training caption with the name of its kind; Sonic Pi's kinds by a caption."""
-    if kinds == "fifty":
-        tables = tomllib.loads((RECIPES / "kinds.toml").read_text(encoding="utf-8"))["kinds"]
-        return [(kind, text) for kind, values in tables.items() for text in values["captions"]]
-    tables = tomllib.loads((RECIPES / "captions.toml").read_text(encoding="utf-8"))
-    esc10 = [(kind, text) for kind, texts in tables["esc10"].items() for text in texts]
-    return esc10 + [(texts[0], text) for texts in tables["sonicpi"].values() for text in texts]
+def known_texts() -> list[tuple[str, str]]:
+    """Return every training caption of a kind with the kind's name."""
+    tables = tomllib.loads((RECIPES / "kinds.toml").read_text(encoding="utf-8"))["kinds"]
+    return [
+        (kind, text)
+        for kind, values in tables.items()
+        for text in values["captions"] + values.get("also", [])
+    ]
 
 
 def prompts(name: str) -> list[str]:
@@ -50,6 +48,17 @@ def signatures(tower: TextTower, texts: list[str]) -> torch.Tensor:
     """Return the signatures of any number of texts."""
     parts = [tower.signatures(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
     return torch.cat(parts)
+
+
+def spread(kinds: tuple[str, ...], vectors: torch.Tensor) -> list[int]:
+    """Return which texts to keep: each in turn, unless one of its kind is near that was kept."""
+    cosines = vectors @ vectors.T
+    kept: dict[str, list[int]] = {}
+    for k, kind in enumerate(kinds):
+        of_kind = kept.setdefault(kind, [])
+        if not of_kind or cosines[k, of_kind].max() <= NEAR:
+            of_kind.append(k)
+    return sorted(itertools.chain.from_iterable(kept.values()))
 
 
 def rates(known: np.ndarray, unknown: np.ndarray, threshold: float) -> dict[str, float]:
@@ -69,24 +78,25 @@ def choose(known: np.ndarray, unknown: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="tiny")
-    parser.add_argument("--kinds", choices=PROMPTS, default="ten", help="what it was trained on")
     parser.add_argument("--out", type=Path, default=HERE / "known.json")
     parser.add_argument("--write", action="store_true", help="write the list into the model")
     arguments = parser.parse_args()
     folder = find_folder(arguments.model)
     tower = TextTower.load(folder)
-    kinds, texts = zip(*known_texts(arguments.kinds), strict=True)
+    kinds, texts = zip(*known_texts(), strict=True)
     K = signatures(tower, list(texts))
+    kept = spread(kinds, K)
+    K = K[kept]
 
     def nearest(name: str) -> np.ndarray:
         return (signatures(tower, prompts(name)) @ K.T).max(dim=1).values.numpy()
 
-    known_prompts, unknown_prompts = PROMPTS[arguments.kinds]
-    known = np.concatenate([nearest(name) for name in known_prompts])
-    unknown = nearest(unknown_prompts)
+    known = np.concatenate([nearest(name) for name in KNOWN])
+    unknown = nearest(UNKNOWN)
     threshold = choose(known[1::2], unknown[1::2])
     report = {
         "threshold": threshold,
+        "known texts": len(kept),
         "known prompts": len(known[::2]),
         "unknown prompts": len(unknown[::2]),
         **rates(known[::2], unknown[::2], threshold),
@@ -95,7 +105,7 @@ def main() -> None:
     arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=2))
     if arguments.write:
-        write_known_kinds(folder, KnownKinds(kinds, K, threshold))
+        write_known_kinds(folder, KnownKinds(tuple(kinds[k] for k in kept), K, threshold))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """Can you tell what it is? An independent classifier names clips of the embedded model.
 
-    python benchmarks/tiny/recognise.py ten
-    python benchmarks/tiny/recognise.py fifty
+    python benchmarks/tiny/recognise.py
 
-Clips of each class from ten prompts that are no training caption (`prompts*.toml`), and guided by
-recordings that were kept out of training. Beside them stand those recordings themselves, and their
-passage through the VAE and the vocoder; and per class, how loud and how silent recordings and the
-clips from texts are. `ten` is ESC-10, with two clips a prompt and two pages of
-pictures for the docs; `fifty` is ESC-50 with one. Writes `benchmarks/tiny/recognition.json` or
-`recognition-fifty.json`.
+Clips of each class of ESC-50 from ten prompts that are no training caption (`prompts*.toml`), and
+guided by recordings that were kept out of training. Beside them stand those recordings themselves,
+which the classifier has not seen either, and their passage through the VAE and the vocoder; and per
+class, how loud and how silent recordings and the clips from texts are. Writes
+`benchmarks/tiny/recognition.json` and pages of pictures for the docs.
 """
 
 import argparse
@@ -16,8 +14,9 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,69 +32,40 @@ from latentfoley.pictures import plot_clips
 
 HERE = Path(__file__).parent
 SEED = 2026
+ESC10, ESC40 = "prompts", "prompts-esc50"  # files of prompts
+CLASSIFIER = Path("build/classifier-fifty.safetensors")
+MANIFEST = Path("runs/tiny/manifest.jsonl")
+N_GUIDED = 4  # clips of a class that are guided by recordings
+PER_PAGE = 10  # classes
 Waveforms = dict[str, list[np.ndarray]]
 
 
-class Classes(NamedTuple):
-    """What is measured: prompts, the judge, and clips of each class from texts and recordings."""
-
-    prompts: tuple[str, ...]
-    classifier: Path
-    manifest: Path
-    report: str
-    n_per_prompt: int
-    n_guided: int
-
-
-CLASSES = {
-    "ten": Classes(
-        ("prompts",),
-        Path("build/classifier.safetensors"),
-        Path("runs/tiny/manifest.jsonl"),
-        "recognition.json",
-        2,
-        20,
-    ),
-    "fifty": Classes(
-        ("prompts", "prompts-esc50"),
-        Path("build/classifier-fifty.safetensors"),
-        Path("runs/fifty/manifest.jsonl"),
-        "recognition-fifty.json",
-        1,
-        4,
-    ),
-}
-
-
-def read_prompts(names: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return the prompts of each class, of all the files together."""
+def read_prompts() -> dict[str, list[str]]:
+    """Return the prompts of each class of ESC-50."""
     prompts: dict[str, list[str]] = {}
-    for name in names:
+    for name in (ESC10, ESC40):
         prompts |= tomllib.loads((HERE / f"{name}.toml").read_text(encoding="utf-8"))
     return dict(sorted(prompts.items()))
 
 
-def from_texts(
-    model: latentfoley.Model, prompts: dict[str, list[str]], n: int, options: dict[str, Any]
-) -> Waveforms:
-    """Generate `n` clips of each prompt of each class."""
+def from_texts(model: latentfoley.Model, prompts: dict[str, list[str]]) -> Waveforms:
+    """Generate a clip of each prompt of each class."""
     waveforms = {}
     for label in prompts:
-        clips = model.generate(prompts[label], n=n, seed=SEED, **options)
-        waveforms[label] = [clip.waveform for clip in clips]
-        print(label, "from texts", len(clips))
+        waveforms[label] = [clip.waveform for clip in model.generate(prompts[label], seed=SEED)]
+        print(label, "from texts", len(waveforms[label]))
     return waveforms
 
 
 def from_recordings(
-    model: latentfoley.Model, recordings: dict[str, list[Path]], count: int, options: dict[str, Any]
+    model: latentfoley.Model, recordings: dict[str, list[Path]], count: int
 ) -> Waveforms:
     """Generate each class's clips guided by its held-out recordings, in turn."""
     waveforms: Waveforms = {label: [] for label in recordings}
     for label in recordings:
         shares = np.linspace(0, count, len(recordings[label]) + 1).round().astype(int)
         for path, n in zip(recordings[label], np.diff(shares).tolist(), strict=True):
-            made = model.generate(audio_prompt=path, n=n, seed=SEED, **options) if n else []
+            made = model.generate(audio_prompt=path, n=n, seed=SEED) if n else []
             waveforms[label] += [one.waveform for one in made]
         print(label, "from recordings", len(waveforms[label]))
     return waveforms
@@ -112,22 +82,28 @@ def resynthesise(model: latentfoley.Model, waveform: np.ndarray) -> np.ndarray:
 
 
 def score(judge: Callable[[list[np.ndarray]], list[str]], waveforms: Waveforms) -> dict[str, Any]:
-    """Return right answers in all and per class, and what was said instead."""
-    per_class, confusions, hits, count = {}, {}, 0, 0
-    for label in waveforms:
-        names = judge(waveforms[label])
-        right = sum(name == label for name in names)
-        per_class[label] = round(right / len(names), 3)
-        wrong = [name for name in names if name != label]
-        confusions[label] = {name: wrong.count(name) for name in sorted(set(wrong))}
-        hits, count = hits + right, count + len(names)
-    low, high = wilson_interval(hits, count)
+    """Return right answers in all, of ESC-10 and per class, and what was said instead."""
+    ten = tomllib.loads((HERE / f"{ESC10}.toml").read_text(encoding="utf-8"))
+    said = {label: judge(clips) for label, clips in waveforms.items()}
+    right = {label: [name == label for name in names] for label, names in said.items()}
+    wrong = {label: [name for name in names if name != label] for label, names in said.items()}
+    return counted(list(chain.from_iterable(right.values()))) | {
+        "ESC-10": counted(list(chain.from_iterable(right[label] for label in ten))),
+        "per_class": {label: round(sum(some) / len(some), 3) for label, some in right.items()},
+        "mistaken_for": {
+            label: {name: names.count(name) for name in sorted(set(names))}
+            for label, names in wrong.items()
+        },
+    }
+
+
+def counted(right: list[bool]) -> dict[str, Any]:
+    """Return the share of right answers, with its 95 % interval and count."""
+    low, high = wilson_interval(sum(right), len(right))
     return {
-        "accuracy": round(hits / count, 4),
+        "accuracy": round(sum(right) / len(right), 4),
         "interval_95": [round(low, 4), round(high, 4)],
-        "n": count,
-        "per_class": per_class,
-        "mistaken_for": confusions,
+        "n": len(right),
     }
 
 
@@ -142,32 +118,28 @@ def levels(waveforms: list[np.ndarray], sample_rate: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("classes", choices=CLASSES)
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE / "recognition.json")
     parser.add_argument("--pictures", type=Path, default=Path("docs/pictures"))
-    parser.add_argument("--guidance", type=float)
     arguments = parser.parse_args()
-    options = {"guidance": arguments.guidance} if arguments.guidance is not None else {}
-    measured = CLASSES[arguments.classes]
 
     model = latentfoley.load(arguments.model)
     rate = model.config.mel.sample_rate
-    clips = load_clips(measured.manifest, arguments.data, "valid", rate)
-    trained = load_clips(measured.manifest, arguments.data, "train", rate)
-    prompts = read_prompts(measured.prompts)
+    clips = load_clips(MANIFEST, arguments.data, "valid", rate)
+    trained = load_clips(MANIFEST, arguments.data, "train", rate)
+    prompts = read_prompts()
     held_out = {label: [clip for clip in clips if label in clip.labels] for label in prompts}
     real = {label: [clip.waveform for clip in held_out[label]] for label in prompts}
     paths = {label: [arguments.data / clip.path for clip in held_out[label]] for label in prompts}
-    ensemble = load_classifier(measured.classifier)
+    ensemble = load_classifier(CLASSIFIER)
     sets = {
         "held-out recordings": real,
         "the same through VAE and vocoder": {
             label: [resynthesise(model, waveform) for waveform in real[label]] for label in prompts
         },
-        "from texts": from_texts(model, prompts, measured.n_per_prompt, options),
-        "from held-out recordings": from_recordings(model, paths, measured.n_guided, options),
+        "from texts": from_texts(model, prompts),
+        "from held-out recordings": from_recordings(model, paths, N_GUIDED),
     }
     report = {
         name: score(lambda some: classify(ensemble, some)[0], waveforms)
@@ -181,25 +153,23 @@ def main() -> None:
         for label in prompts
     }
     report["model_hash"] = model.weights_hash
-    out = arguments.out or HERE / measured.report
-    out.write_text(json.dumps(report, indent=2) + "\n")
+    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
     for name in sets:
         print(f"{name:36} {report[name]['accuracy']:.3f} {report[name]['interval_95']}")
-        print("   ", report[name]["per_class"])
-    if arguments.classes == "ten":
-        labels = list(prompts)
-        for page, some in enumerate((labels[:5], labels[5:]), start=1):
-            draw(arguments.pictures / f"real-and-generated-{page}.png", sets, some, model)
+    labels = list(prompts)
+    for page, first in enumerate(range(0, len(labels), PER_PAGE), start=1):
+        path = arguments.pictures / f"real-and-generated-{page}.png"
+        draw(path, sets, labels[first : first + PER_PAGE], model)
 
 
 def draw(
     path: Path, sets: dict[str, Waveforms], labels: list[str], model: latentfoley.Model
 ) -> None:
-    """Write a page: per class two held-out recordings beside two clips generated from texts."""
+    """Write a page: of each class a held-out recording beside a clip generated from a text."""
     waveforms, titles = [], []
     for label in labels:
-        waveforms += [*sets["held-out recordings"][label][:2], *sets["from texts"][label][:3:2]]
-        titles += [f"{label}, real"] * 2 + [f"{label}, generated"] * 2
+        waveforms += [sets["held-out recordings"][label][0], sets["from texts"][label][0]]
+        titles += [f"{label}, real", f"{label}, generated"]
     plot_clips(path, waveforms, titles, model.config.mel, columns=4)
 
 

@@ -75,7 +75,7 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--manifest", type=Path, default=Path("runs/tiny/recordings.jsonl"))
+    parser.add_argument("--manifest", type=Path, default=Path("runs/tiny/manifest.jsonl"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--clips", type=int, default=80, help="at most so many, evenly from all")
     parser.add_argument("--out", type=Path, required=True)

@@ -266,7 +266,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("theme", choices=THEMES)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--manifest", type=Path, default=Path("runs/tiny/manifest.jsonl"))
+    parser.add_argument("--manifest", type=Path, default=Path("runs/tiny/first.jsonl"))
     parser.add_argument("--work", type=Path, default=Path("build/walk"))
     parser.add_argument("--out", type=Path, default=HERE / "walk.json")
     arguments = parser.parse_args()

@@ -45,7 +45,7 @@ def _sampling() -> dict[str, Any]:
     return {
         "seed": _int(0, 0, MOST_EXACT_INTEGER),
         "steps": _int(25, 1, 1000),
-        "guidance": _float(4.5, 0.0, 100.0, 0.1),
+        "guidance": _float(2.5, 0.0, 100.0, 0.1),
         "sampler": (SAMPLERS, {"default": SAMPLERS[0]}),
         "negative_prompt": _text(),
     }

@@ -1,8 +1,8 @@
 """Write the reference of the experiments: ESC-10 recordings that `tiny` was not trained on.
 
-    python recipes/experiments/reference.py runs/tiny/manifest.jsonl DATA OUT.jsonl
+    python recipes/experiments/reference.py runs/tiny/first.jsonl DATA OUT.jsonl
 
-Takes the held-out split of what `recipes/tiny/manifest.py` writes, without the Sonic Pi samples.
+Takes the held-out split of what `recipes/tiny/first.py` writes, without the Sonic Pi samples.
 """
 
 import os

@@ -70,7 +70,7 @@ class SamplingRequest(Finishing):
     audio_prompt: Path | None = None
     negative_prompt: str = ""
     steps: int = STEPS
-    guidance: float = 4.5
+    guidance: float = 2.5
     sampler: str = "dpm++"
     spacing: str | None = None
     eta: float = 0.0

@@ -4,8 +4,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes" / "tiny"))
 
 import make
@@ -22,23 +20,20 @@ def texts(value):
         yield value
 
 
-def stages(kinds):
+def stages():
     """Return the stages of a plan: the command's words, and the recipe of a training."""
-    plan = make.Plan(kinds, Path("data"), None, rehearsal=False)
+    plan = make.Plan(Path("data"), None, rehearsal=False)
     for _, command in plan.stages():
         words = [str(word) for word in command]
         recipes = [word for word in words if word.endswith(".toml")]
         yield words, tomllib.loads(Path(recipes[0]).read_text()) if recipes else None
 
 
-@pytest.mark.parametrize("kinds", make.MANIFESTS)
-def test_inputs_are_outputs_of_stages_before(kinds, tmp_path, monkeypatch):
+def test_inputs_are_outputs_of_stages_before(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    runs = make.Plan(kinds, Path("data"), None, rehearsal=False).runs
-    made = {f"{runs}/{name}.jsonl" for name in (*make.MANIFESTS[kinds], "balanced")}
-    made |= {f"{runs}/recordings"}
-    made |= {str(make.FIRST)} if kinds == "fifty" else set()
-    for words, recipe in stages(kinds):
+    made = {f"{make.RUNS}/{name}.jsonl" for name in (*make.MANIFESTS, "balanced")}
+    made |= {f"{make.RUNS}/recordings"}
+    for words, recipe in stages():
         if recipe:
             folder = recipe["run"]["folder"]
             needed = {text for text in texts(recipe) if text.startswith("runs/")} - {folder}
@@ -48,7 +43,7 @@ def test_inputs_are_outputs_of_stages_before(kinds, tmp_path, monkeypatch):
             needed, left = named & made, named
         assert needed <= made, words
         made |= left
-    assert f"{runs}/model" in made
+    assert f"{make.RUNS}/model" in made
 
 
 def test_what_comes_seldom_is_linked_more_often_but_never_of_what_is_kept_out(tmp_path):

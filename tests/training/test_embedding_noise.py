@@ -54,4 +54,4 @@ def test_what_a_text_has_beside_a_sound_lies_along_words_and_not_just_anywhere()
     few = torch.linalg.svd(word_directions(text), full_matrices=False).Vh[:20]  # (20, 512)
     T = text.embed(["heavy rain", "waves on a beach", "a dog barking", "a kick drum", "the wind"])
     apart = F.normalize(T[:, None] - T[None], dim=2)[~torch.eye(5, dtype=torch.bool)]
-    assert (apart @ few.T).square().sum(dim=1).min() > 0.8  # a random vector has 20 / 512
+    assert (apart @ few.T).square().sum(dim=1).min() > 0.6  # a random vector has 20 / 512

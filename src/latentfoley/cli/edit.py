@@ -73,7 +73,7 @@ def edit(
     audio_prompt: options.AudioPrompt = None,
     negative_prompt: options.NegativePrompt = "",
     steps: options.Steps = None,
-    guidance: options.Guidance = 4.5,
+    guidance: options.Guidance = 2.5,
     sampler: options.SamplerName = "dpm++",
     spacing: options.SpacingName = None,
     eta: options.Eta = 0.0,

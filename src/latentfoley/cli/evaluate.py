@@ -77,7 +77,7 @@ def evaluate(
     negative_prompt: options.NegativePrompt = "",
     duration: options.Duration = 5.0,
     steps: options.Steps = None,
-    guidance: options.Guidance = 4.5,
+    guidance: options.Guidance = 2.5,
     sampler: options.SamplerName = "dpm++",
     spacing: options.SpacingName = None,
     eta: options.Eta = 0.0,

@@ -29,7 +29,7 @@ def generate(
     duration: options.Duration = 5.0,
     loop: Annotated[bool, Option("--loop", help="Let the end lead on to the beginning.")] = False,
     steps: options.Steps = None,
-    guidance: options.Guidance = 4.5,
+    guidance: options.Guidance = 2.5,
     sampler: options.SamplerName = "dpm++",
     spacing: options.SpacingName = None,
     eta: options.Eta = 0.0,

@@ -29,7 +29,7 @@ router = APIRouter()
 
 _ERRORS = problems(404, 429, 503, 507)
 _FORMAT = re.compile(r"(?P<codec>[a-z]+3?)_(?P<rate>\d{4,6})(_\d{1,3})?")
-_GUIDANCE_PER_INFLUENCE = 35 / 3  # ElevenLabs' default of 0.3 becomes our default of 4.5
+_GUIDANCE_PER_INFLUENCE = 5.0  # ElevenLabs' default of 0.3 becomes our default of 2.5
 
 
 class GenerateBody(BaseModel):

@@ -1,4 +1,7 @@
-"""Write the manifest of the embedded model: `python recipes/tiny/manifest.py DATA OUT.jsonl`.
+"""Write the manifest of ESC-10 and Sonic Pi: `python recipes/tiny/first.py DATA OUT.jsonl`.
+
+The CLAP of the embedded model begins with them, with the captions of `captions.toml`; the
+experiments and the measurements of editing have their recordings from it.
 
 DATA holds `esc10/` and `sonicpi/`, each with its `metadata.csv`. Of every ESC-10 class, sources of
 fold 4 are kept out of training until at least four clips are; of Sonic Pi, every tenth sample is.
