@@ -34,9 +34,9 @@ class TestCells:
         assert all(cell.settings == {"steps": 2} for cell in cells)
 
     def test_one_by_one(self, make):
-        cells = make_cells(make(grid={}, cells=[{"steps": 5}, {"steps": 5, "guidance": 2.5}]))
+        cells = make_cells(make(grid={}, cells=[{"steps": 5}, {"steps": 5, "guidance": 3.5}]))
         # What a cell does not say is what `generate` takes.
-        assert [cell.label for cell in cells] == ["guidance=4.5", "guidance=2.5"]
+        assert [cell.label for cell in cells] == ["guidance=2.5", "guidance=3.5"]
 
     @pytest.mark.parametrize(
         ("changes", "error", "says"),
