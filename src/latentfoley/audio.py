@@ -29,6 +29,7 @@ from latentfoley.errors import AudioFileError, InputError, ModelError, Recording
 Samples = Float32[np.ndarray, "N"]
 AnySamples = Float[np.ndarray, "N"]
 
+TRAINING_PEAK = 0.5  # to which AudioLDM's trainer brings every clip
 SILENCE_PEAK = 1e-4  # -80 dBFS: below it AudioLDM's trainer takes a crop for silent
 CLIPPING_LEVEL = 0.999
 CLIPPED_RUN = 3  # samples in a row: a converter leaves them, where a loud sound has single peaks
@@ -311,7 +312,7 @@ def resample(waveform: AnySamples, source_rate: int, target_rate: int) -> Float3
     return fit_length(resampled, _count_resampled(len(samples), source_rate, target_rate))
 
 
-def normalise_peak(waveform: AnySamples, peak: float = 0.5) -> Samples:
+def normalise_peak(waveform: AnySamples, peak: float = TRAINING_PEAK) -> Samples:
     """Return the waveform without its mean, scaled so that its largest magnitude is `peak`.
 
         y = peak · (x - mean x) / (max |x - mean x| + 10⁻⁸)      [as AudioLDM's trainer reads files]

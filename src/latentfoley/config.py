@@ -274,7 +274,18 @@ class ScheduleConfig(Config):
     prediction: Prediction = "epsilon"
 
 
-class ModelConfig(Config):
+class Usage(Config):
+    """How a model's networks are used; published models are used as by default."""
+
+    # Fast Griffin-Lim iterations that mend the vocoder's phases; 0 is the vocoder alone.
+    phase_iterations: int = Field(default=0, ge=0, le=1000)
+    # Whether guidance keeps the mean and the spread of what it guides: `diffusion.rescaled`.
+    rescale_guidance: bool = False
+    # Whether what is generated comes at full scale, not at half of it as in training.
+    full_scale: bool = False
+
+
+class ModelConfig(Usage):
     """Everything but CLAP, whose towers describe themselves in their own `config.json`."""
 
     mel: MelConfig = MelConfig()
@@ -282,5 +293,3 @@ class ModelConfig(Config):
     unet: UnetConfig = UnetConfig()
     vocoder: AnyVocoderConfig = VocoderConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    # Fast Griffin-Lim iterations that mend the vocoder's phases; 0 is the vocoder alone.
-    phase_iterations: int = Field(default=0, ge=0, le=1000)

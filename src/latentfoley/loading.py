@@ -17,7 +17,7 @@ from latentfoley.checkpoints.tensors import PICKLES
 from latentfoley.checkpoints.tokenizer import Tokenizer
 from latentfoley.checkpoints.towers import text_network
 from latentfoley.clap import TextTower
-from latentfoley.config import Dtype, ModelConfig, Prediction, ScheduleConfig, VocoderConfig
+from latentfoley.config import Dtype, ModelConfig, Prediction, ScheduleConfig, Usage, VocoderConfig
 from latentfoley.devices import DTYPES, choose_device, choose_dtype
 from latentfoley.errors import InputError, ModelError, nearest, nearest_files
 from latentfoley.int8 import with_int8
@@ -97,7 +97,7 @@ def load(
             unet=parts.unet.config,
             vocoder=parts.vocoder.config,
             schedule=parts.schedule,
-            phase_iterations=parts.about.phase_iterations,
+            **parts.about.model_dump(include=set(Usage.model_fields)),
         ),
         text=TextTower(text, Tokenizer.read(tokenizer_folder)),
         unet=_laid_out(unet.fill(Unet, number).to(where), precision),

@@ -24,17 +24,26 @@ from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower
 from latentfoley.config import Dtype, MelConfig, ModelConfig, Prediction
 from latentfoley.cuda_graphs import Captured
-from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, in_precision
+from latentfoley.diffusion import (
+    ConditionalDenoiser,
+    Rescale,
+    Schedule,
+    from_velocity,
+    in_precision,
+    rescaled,
+)
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.known import FarPrompt, KnownKinds
 from latentfoley.mel import log_mel
 from latentfoley.notation import Latent, LogMel, Waveform
 from latentfoley.provenance import Lora, ModelIdentity
+from latentfoley.rows import RowsApart
 from latentfoley.spectral_vocoder import SpectralVocoder
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
 from latentfoley.windows import WINDOW_S, in_chunks, in_windows
+from latentfoley.winograd import NARROWEST
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +122,10 @@ class ModelParts:
 
     @cached_property
     def _unet(self) -> ConditionalDenoiser:
-        return Captured(self.unet) if self.device.type == "cuda" else self.unet
+        if self.device.type == "cuda":
+            return Captured(self.unet)
+        small = self.device.type == "cpu" and max(self.config.unet.block_channels) < NARROWEST
+        return RowsApart(self.unet) if small else self.unet
 
     @property
     def denoiser(self) -> ConditionalDenoiser:
@@ -122,6 +134,11 @@ class ModelParts:
         if self.config.schedule.prediction == "v_prediction":
             return from_velocity(network, self.schedule)
         return network
+
+    @property
+    def rescale(self) -> Rescale | None:
+        """What is done to guided predictions; None for nothing."""
+        return rescaled(self.schedule) if self.config.rescale_guidance else None
 
     @property
     def window(self) -> int:

@@ -33,6 +33,7 @@ from latentfoley.samplers import make_plan, sample
 from latentfoley.sampling import (
     Callback,
     Generation,
+    Output,
     Samples,
     SamplingMode,
     SamplingRun,
@@ -105,10 +106,11 @@ class Model(ModelParts):
         return self.make(self._generation(whole), clips=requests)
 
     def _generation(self, request: GenerationRequest) -> SamplingMode:
-        n_samples = round(request.duration_s * self.config.mel.sample_rate)
+        rate = self.config.mel.sample_rate
+        n_samples = round(request.duration_s * rate)
         if request.loop:
             return LoopedGeneration.of(request, n_samples, self.config)
-        return Generation(request, n_samples)
+        return Generation(request, n_samples, Output(self.config.full_scale, rate))
 
     def make(
         self,
@@ -181,7 +183,7 @@ class Model(ModelParts):
         plan = make_plan(
             request.sampler, self.schedule, request.steps, spacing=request.spacing, eta=request.eta
         )
-        denoiser = guided(self.denoiser, E, E_uncond, request.guidance)
+        denoiser = guided(self.denoiser, E, E_uncond, request.guidance, self.rescale)
         if request.fast:
             plain = guided(self.denoiser, E, E_uncond, 1)
             denoiser = guided_between(GUIDED_SIGMAS, self.schedule, denoiser, plain)

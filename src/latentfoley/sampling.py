@@ -13,13 +13,17 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from latentfoley.audio import TRAINING_PEAK
 from latentfoley.diffusion import Denoiser
 from latentfoley.encoding import safe_gain
+from latentfoley.limiter import limit
 from latentfoley.notation import Latent
 from latentfoley.request import GenerationRequest, SamplingRequest
 from latentfoley.samplers import Noise, Plan
 
 Samples = Float32[np.ndarray, "N"]
+
+_MOST_MISSING = 4.0  # 12 dB: what is quieter is left quiet, or its noise would be the sound
 Callback = Callable[[int, int, Latent], None]
 """Called as (steps done, steps in all, z) after each step."""
 
@@ -66,19 +70,48 @@ class SamplingMode(Protocol):
 
 
 @dataclass(frozen=True)
+class Output:
+    """How what is generated leaves: at which level, and within full scale.
+
+    Attributes:
+        full_scale: as in `Usage`.
+        sample_rate: of the waveform, in Hz.
+    """
+
+    full_scale: bool
+    sample_rate: int
+
+    def __call__(self, waveform: Samples, *, loop: bool = False) -> Samples:
+        """Return the waveform at its level, limited where it would clip."""
+        gain = to_full_scale(waveform) if self.full_scale else np.float32(1)
+        return limit(gain * waveform, self.sample_rate, loop=loop)
+
+
+def to_full_scale(waveform: Samples) -> np.float32:
+    """Return the factor to full scale from the level of training, where every peak is at 0.5.
+
+    It is 2; and up to 8 for a sound whose peak stays below 0.5, as those of rare loud events do.
+    """
+    peak = float(np.abs(waveform).max(initial=0.0))
+    missing = TRAINING_PEAK / max(peak, TRAINING_PEAK / _MOST_MISSING)
+    return np.float32(max(missing, 1.0) / TRAINING_PEAK)
+
+
+@dataclass(frozen=True)
 class Generation:
     """From noise to clean, and nothing else."""
 
     request: GenerationRequest
     n_samples: int
+    output: Output
 
     def enter(self, run: SamplingRun) -> SamplingRun:
         """Return the run as it is."""
         return run
 
     def finish(self, waveform: Samples) -> Samples:
-        """Return the waveform, turned down as a whole where it would clip."""
-        return turned_down(waveform[: self.n_samples])
+        """Return the waveform, limited where it would clip."""
+        return self.output(waveform[: self.n_samples])
 
 
 def turned_down(waveform: Samples) -> Samples:

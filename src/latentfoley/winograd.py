@@ -115,7 +115,7 @@ def with_fast_convolutions(module: M) -> M:
     for parent, name, conv in wide:
         setattr(parent, name, WinogradConv2d(conv))
         give_back(conv.parameters())
-    for parameter in module.parameters() if wide else ():
+    for parameter in module.parameters():
         # Copies: one tensor left in the mapped file would keep all of it in memory.
         kept = torch.channels_last if parameter.dim() == 4 else torch.contiguous_format
         parameter.data = parameter.data.clone(memory_format=kept)

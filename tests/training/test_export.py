@@ -49,7 +49,12 @@ def sound(model):
 
 def test_a_new_model_is_the_average_with_its_parts(run, apart, tmp_path, micro_model):
     schedule = {"prediction": "v_prediction"}
-    own = {"schedule": schedule, "phase_iterations": 3, "licence": "CC0", "conditioning": "text"}
+    own = {
+        "schedule": schedule,
+        "usage": {"phase_iterations": 3},
+        "licence": "CC0",
+        "conditioning": "text",
+    }
     task = run(**apart, **own)
     size = export_model(tmp_path / "run", tmp_path / "out")
     assert size == sum(f.stat().st_size for f in (tmp_path / "out").rglob("*") if f.is_file())

@@ -15,8 +15,6 @@ a missing or unexpected tensor is an error that names it.
 
 from pathlib import Path
 
-from pydantic import Field
-
 from latentfoley.checkpoints import compat
 from latentfoley.checkpoints.compat import Compat
 from latentfoley.checkpoints.json_files import Json, parse, read_json, write_json
@@ -34,11 +32,11 @@ from latentfoley.checkpoints.tensors import StateDict, Stored, read_tensors
 from latentfoley.config import (
     AnyVocoderConfig,
     ClapFrontEnd,
-    Config,
     MelConfig,
     ScheduleConfig,
     SpectralVocoderConfig,
     UnetConfig,
+    Usage,
     VaeConfig,
 )
 from latentfoley.errors import ModelError
@@ -207,12 +205,11 @@ def read_front_end(folder: Path) -> ClapFrontEnd:
 DESCRIPTION = "latentfoley.json"
 
 
-class Description(Config):
+class Description(Usage):
     """What `latentfoley.json` holds: all that no other file of the layout has a place for.
 
     Attributes:
         mel: the front end of the VAE.
-        phase_iterations: as in `ModelConfig`.
         trained_from: the model whose weights training began with, and its hash; "" for none.
         licence: that of `trained_from`, which its offspring inherits.
         training: the steps of the run that the denoiser is from, session by session, and what was
@@ -220,7 +217,6 @@ class Description(Config):
     """
 
     mel: MelConfig = MelConfig()
-    phase_iterations: int = Field(default=0, ge=0, le=1000)
     trained_from: str = ""
     licence: str = ""
     training: tuple[str, ...] = ()

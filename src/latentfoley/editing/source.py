@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool
 
-from latentfoley.audio import SILENCE_PEAK, read_audio, require_sound
+from latentfoley.audio import SILENCE_PEAK, TRAINING_PEAK, read_audio, require_sound
 from latentfoley.editing.request import EditRequest
 from latentfoley.errors import InputError
 from latentfoley.model import ModelParts
 from latentfoley.sampling import Samples
 
-PEAK = 0.5  # of every clip in training
 MIN_DURATION_S = 0.1
 _TAKE_SILENCE = ("inpaint", "extend")  # a sound can be put into silence
 
@@ -34,7 +33,7 @@ class Level:
             return cls()
         offset = float(waveform.mean(dtype=np.float64))
         peak = float(max(waveform.max() - offset, offset - waveform.min()))
-        return cls(PEAK / peak, offset) if peak > SILENCE_PEAK else cls()
+        return cls(TRAINING_PEAK / peak, offset) if peak > SILENCE_PEAK else cls()
 
     def to_model(self, waveform: Samples) -> Samples:
         """Return the recording as the model is used to hear it."""

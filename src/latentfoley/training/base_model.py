@@ -11,7 +11,7 @@ from latentfoley.checkpoints.describe import stated_licence
 from latentfoley.checkpoints.json_files import read_json
 from latentfoley.checkpoints.parts import Parts
 from latentfoley.checkpoints.tensors import Stored, hash_weights
-from latentfoley.config import MelConfig, ScheduleConfig, UnetConfig
+from latentfoley.config import MelConfig, ScheduleConfig, UnetConfig, Usage
 from latentfoley.files import stored_path
 from latentfoley.loading import find_folder, open_model, require_fit
 from latentfoley.training.diffusion_recipe import DiffusionRecipe
@@ -84,8 +84,8 @@ def _put_together(recipe: DiffusionRecipe) -> Parts:
         schedule=schedule,
         about=layout.Description(
             mel=recipe.mel or MelConfig(),
-            phase_iterations=recipe.phase_iterations or 0,
             licence=recipe.licence or "",
+            **(recipe.usage or Usage()).model_dump(),
         ),
         find_tokenizer=lambda: clap / "tokenizer",
         heads=Choice(config.heads, "written in the recipe"),

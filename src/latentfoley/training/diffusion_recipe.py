@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from latentfoley.config import Config, MelConfig, ScheduleConfig, UnetConfig
+from latentfoley.config import Config, MelConfig, ScheduleConfig, UnetConfig, Usage
 from latentfoley.errors import nearest
 from latentfoley.presets import SIZES
 from latentfoley.training.recipe import RunRecipe
@@ -18,7 +18,7 @@ from latentfoley.training.recipe import RunRecipe
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "class_embedding", "time_emb_proj")
 
 _NEW = ("model", "vae", "clap", "vocoder")
-_OF_NEW = (*_NEW, "mel", "schedule", "phase_iterations", "licence")
+_OF_NEW = (*_NEW, "mel", "schedule", "usage", "licence")
 
 
 def _unet_of_size(model: Any) -> Any:
@@ -66,7 +66,7 @@ class DiffusionRecipe(Config):
     vocoder: str | None = None
     mel: MelConfig | None = None
     schedule: ScheduleConfig | None = None
-    phase_iterations: int | None = Field(default=None, ge=0, le=1000)
+    usage: Usage | None = None
     licence: str | None = None
     # Whose embedding the denoiser is shown: the sound's (the paper's way), that of one of its
     # captions, or the latter for a share of the clips. The authors' published trainer has 0.69.
