@@ -38,7 +38,7 @@ PACKAGE = Path(latentfoley.__file__).parent
 DECISIVE = (
     *("audio", "blocks", "circle", "clap", "diffusion", "encoding", "griffin_lim", "mel"),
     *("pipeline", "request", "samplers", "sampling", "model", "unet", "vae", "vocoder", "windows"),
-    "spectral_vocoder",
+    *("limiter", "rows", "spectral_vocoder"),
 )
 """Modules of the package that decide samples; `editing/` is one of them, whole."""
 
