@@ -10,10 +10,11 @@ import latentfoley
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(latentfoley.__file__).parent
-# What a request is, how a clip is finished and recorded, checks: beside the way to a waveform.
+# What a request is, how a clip is finished and recorded, checks, and what only makes it faster:
+# beside the way to a waveform.
 BESIDE = {
     *("audio.py", "clip.py", "config.py", "devices.py", "encoding.py", "errors.py"),
-    *("files.py", "finishing.py", "pages.py"),
+    *("files.py", "finishing.py", "limiter.py", "pages.py", "rows.py"),
     *("notation.py", "provenance.py", "request.py", "version.py"),
 }
 

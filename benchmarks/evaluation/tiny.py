@@ -21,18 +21,22 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tiny"))  # the other benchmarks are scripts
 sys.path.insert(0, str(Path(__file__).parent))
 
-from recognise import CLASSIFIER, MANIFEST, read_prompts, resynthesise
+from recognise import (
+    CLASSIFIER,
+    MANIFEST,
+    SEED,
+    generate_each,
+    read_prompts,
+    resynthesise,
+)
 
 import latentfoley
 from latentfoley.audio import read_audio, write_audio
 from latentfoley.data.metadata import Entry, read_manifest
 from latentfoley.evaluation.evaluate import Evaluation, Settings, evaluate
 from latentfoley.evaluation.sets.clips import Clip, ClipSet
-from latentfoley.evaluation.sets.generated import generate_set
-from latentfoley.evaluation.sets.prompts import Prompt
 
 HERE = Path(__file__).parent
-SEED = 2026
 FOLDERS = ("esc10", "esc50")
 
 
@@ -66,15 +70,6 @@ def reconstructed(model: latentfoley.Model, clips: list[Clip], folder: Path) -> 
         write_audio(path, resynthesise(model, waveform), rate, provenance=None)
         made.append(Clip(clip.key, path, clip.caption))
     return made
-
-
-def wishes(prompts: dict[str, list[str]]) -> list[Prompt]:
-    """Return a clip for each of the ten prompts of each class."""
-    return [
-        Prompt(text, f"{label}/{k:02d}")
-        for label, texts in prompts.items()
-        for k, text in enumerate(texts)
-    ]
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
@@ -122,11 +117,8 @@ def main() -> None:
             "held-out recordings through VAE and vocoder": ClipSet(
                 Path(folder), tuple(reconstructed(model, held_out, Path(folder)))
             ),
-            "generated from texts": generate_set(
-                model, wishes(prompts), arguments.clips, seed=SEED,
-                progress=lambda done, total: print(f"\r{done} of {total}", end="", flush=True),
-            ),
-        }  # fmt: skip
+            "generated from texts": generate_each(model, prompts, arguments.clips),
+        }
         of_side = {"real recordings": replace(settings, training=None)}  # copies of themselves
         report: dict[str, Any] = {
             name: figures(evaluate(side, reference, of_side.get(name, settings)))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 
+from latentfoley.audio import TRAINING_PEAK
 from latentfoley.config import MelConfig
 from latentfoley.editing.masks import BAND_EDGE_HZ, CROSS_FADE_S, keep_bands
 from latentfoley.evaluation.metrics.reconstruction import log_spectral_distance
@@ -19,7 +20,6 @@ Bands = tuple[tuple[float, float], ...]
 
 RATE = 16_000
 N_FFT = 2048
-PEAK = 0.5
 _MEL = MelConfig()
 _FRAME = 640  # samples to a step of the envelope: 40 ms, one latent frame
 _FLOOR_DB = -60.0  # below the loudest frame: quieter ones count as equally quiet
@@ -38,7 +38,7 @@ def distances(made: Samples, truth: Samples, spans: Spans, bands: Bands) -> dict
         spans: in s, what was edited; () is all the time.
         bands: in Hz, what was edited; () is all frequencies.
     """
-    gain = np.float32(PEAK / max(float(np.abs(truth).max()), 1e-4))
+    gain = np.float32(TRAINING_PEAK / max(float(np.abs(truth).max()), 1e-4))
     made, truth = gain * made, gain * truth
     parts = [(_cut(made, span), _cut(truth, span)) for span in spans] or [(made, truth)]
     lengths = np.array([len(part) for part, _ in parts], dtype=np.float64)

@@ -16,12 +16,12 @@ import torch
 from measures import RATE, Bands, Samples, Spans
 from suite import SEEDS, Case
 
-from latentfoley.audio import read_audio, resample
+from latentfoley.audio import TRAINING_PEAK, read_audio, resample
 from latentfoley.clip import Clip
 from latentfoley.editing import EditRequest, plot, prepare
 from latentfoley.editing.inpaint import Inpainting
 from latentfoley.editing.request import SETTINGS
-from latentfoley.editing.source import PEAK, Level
+from latentfoley.editing.source import Level
 from latentfoley.pipeline import Model
 
 # Found in `strengths.py`; with the default sampler no seed changes it.
@@ -144,7 +144,7 @@ def _morph(model: Model, case: Case, source: Samples, data: Path, place: Path) -
     given = {"seeds": SEEDS[:1], "other": data / case.other}
     made = {
         "edit": _edits(model, case, "morph", data / case.source, place, **given),
-        "mix": [(PEAK / np.abs(mixed).max() * mixed).astype(np.float32)],
+        "mix": [(TRAINING_PEAK / np.abs(mixed).max() * mixed).astype(np.float32)],
     }
     return Outcome(source, source, made, others=[other])
 

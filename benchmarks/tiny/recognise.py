@@ -25,7 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the classifier is a script
 
 import latentfoley
 from classifier import classify, load_classifier, wilson_interval
+from latentfoley.audio import read_audio
 from latentfoley.data.recordings import load_clips
+from latentfoley.evaluation.sets.clips import ClipSet
+from latentfoley.evaluation.sets.generated import generate_set
+from latentfoley.evaluation.sets.prompts import Prompt
 from latentfoley.levels import measure
 from latentfoley.mel import log_mel
 from latentfoley.pictures import plot_clips
@@ -48,12 +52,26 @@ def read_prompts() -> dict[str, list[str]]:
     return dict(sorted(prompts.items()))
 
 
-def from_texts(model: latentfoley.Model, prompts: dict[str, list[str]]) -> Waveforms:
-    """Generate a clip of each prompt of each class."""
-    waveforms = {}
-    for label in prompts:
-        waveforms[label] = [clip.waveform for clip in model.generate(prompts[label], seed=SEED)]
-        print(label, "from texts", len(waveforms[label]))
+def generate_each(model: latentfoley.Model, prompts: dict[str, list[str]], folder: Path) -> ClipSet:
+    """Generate a clip of each prompt of each class, or take those that lie in the folder."""
+    wishes = [
+        Prompt(text, f"{label}/{k:02d}")
+        for label, texts in prompts.items()
+        for k, text in enumerate(texts)
+    ]
+
+    def say(done: int, total: int) -> None:
+        print(f"\r{done} of {total}", end="", flush=True)
+
+    return generate_set(model, wishes, folder, seed=SEED, progress=say)
+
+
+def from_texts(clips: ClipSet, sample_rate: int) -> Waveforms:
+    """Return the clips of each class."""
+    waveforms: Waveforms = {}
+    for clip in clips.clips:
+        waveform = read_audio(clip.path, sample_rate=sample_rate).waveform
+        waveforms.setdefault(clip.key.partition("/")[0], []).append(waveform)
     return waveforms
 
 
@@ -120,6 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--clips", type=Path, default=Path("out/evaluate"))
     parser.add_argument("--out", type=Path, default=HERE / "recognition.json")
     parser.add_argument("--pictures", type=Path, default=Path("docs/pictures"))
     arguments = parser.parse_args()
@@ -138,7 +157,7 @@ def main() -> None:
         "the same through VAE and vocoder": {
             label: [resynthesise(model, waveform) for waveform in real[label]] for label in prompts
         },
-        "from texts": from_texts(model, prompts),
+        "from texts": from_texts(generate_each(model, prompts, arguments.clips), rate),
         "from held-out recordings": from_recordings(model, paths, N_GUIDED),
     }
     report = {

@@ -46,6 +46,7 @@ SCORES = (
 )
 REPORTS = ("recognition", "reconstruction", "known", "drums", "speed")
 LEAST = 0.3  # of the rate at which a kind's own recordings are named: below, it is called missed
+FAR_DB = 6  # from the loudness of recordings
 SETS = (
     "held-out recordings",
     "the same through VAE and vocoder",
@@ -126,7 +127,18 @@ def levels(report: dict[str, Any]) -> str:
         loudness = [f"{of[name]['loudness_lufs']:.0f}" for name in ("recordings", "from texts")]
         silent = [f"{of[name]['silent_frames']:.0%}" for name in ("recordings", "from texts")]
         rows.append(f"| {label} | " + " | ".join(loudness + silent) + " |")
-    return "\n".join(rows)
+    return "\n".join([*rows, "", far_levels(report)])
+
+
+def far_levels(report: dict[str, Any]) -> str:
+    """Return which kinds are much louder or quieter than their recordings."""
+    off = {
+        label: of["from texts"]["loudness_lufs"] - of["recordings"]["loudness_lufs"]
+        for label, of in report.items()
+    }
+    far = {label: dB for label, dB in off.items() if abs(dB) > FAR_DB}
+    names = ", ".join(f"{label} ({far[label]:+.0f})" for label in sorted(far, key=far.get))
+    return f"More than {FAR_DB} dB off are {len(far)} of {len(off)} kinds{f': {names}' if far else ''}."
 
 
 def known(report: dict[str, Any]) -> str:
