@@ -17,7 +17,6 @@ from latentfoley.diffusion import (
     guided,
     guided_between,
     predict_z0,
-    rescaled,
     velocity,
 )
 from latentfoley.errors import InputError
@@ -245,43 +244,6 @@ def test_one_unconditional_embedding_serves_all_clips():
     one = guided(linear_denoiser, E, E_uncond[:1], 2.5)(z_n, n)
     each = guided(linear_denoiser, E, E_uncond[:1].repeat(3, 1), 2.5)(z_n, n)
     assert torch.equal(one, each)
-
-
-def loud_denoiser(z_n, n, E):
-    """Depend on E in mean and spread."""
-    return linear_denoiser(z_n, n, E) * E.exp().sum(dim=1)[:, None, None, None]
-
-
-def mean_and_spread(eps, z_n, n):
-    return torch.std_mean(predict_z0(z_n, eps, float(n[0]), SCHEDULE), (2, 3))
-
-
-def test_rescaled_guidance_keeps_mean_and_spread_of_every_channel():
-    z_n, n, E, E_uncond = guidance_inputs()
-    n = torch.full_like(n, 300.0)
-    plain = guided(loud_denoiser, E, E_uncond, 4.0)(z_n, n)
-    eps = guided(loud_denoiser, E, E_uncond, 4.0, rescaled(SCHEDULE))(z_n, n)
-    wanted = mean_and_spread(loud_denoiser(z_n, n, E), z_n, n)
-    torch.testing.assert_close(mean_and_spread(eps, z_n, n), wanted)
-    assert not torch.allclose(mean_and_spread(plain, z_n, n)[0], wanted[0])
-
-
-def test_rescaled_guidance_keeps_the_shape_of_what_is_guided():
-    z_n, n, E, E_uncond = guidance_inputs()
-    n = torch.full_like(n, 300.0)
-    both = [
-        predict_z0(z_n, guided(loud_denoiser, E, E_uncond, 4.0, way)(z_n, n), 300.0, SCHEDULE)
-        for way in (None, rescaled(SCHEDULE))
-    ]
-    std, mean = zip(*(torch.std_mean(z_0, (2, 3), keepdim=True) for z_0 in both), strict=True)
-    torch.testing.assert_close((both[0] - mean[0]) / std[0], (both[1] - mean[1]) / std[1])
-
-
-def test_rescaled_guidance_of_equal_predictions_changes_nothing():
-    z_n, n, E, _ = guidance_inputs()
-    n = torch.full_like(n, 300.0)
-    eps = guided(loud_denoiser, E, E, 4.0, rescaled(SCHEDULE))(z_n, n)
-    torch.testing.assert_close(eps, loud_denoiser(z_n, n, E))
 
 
 @given(st.floats(-10, 10))

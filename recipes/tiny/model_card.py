@@ -138,7 +138,7 @@ def far_levels(report: dict[str, Any]) -> str:
     }
     far = {label: dB for label, dB in off.items() if abs(dB) > FAR_DB}
     names = ", ".join(f"{label} ({far[label]:+.0f})" for label in sorted(far, key=far.get))
-    return f"More than {FAR_DB} dB off are {len(far)} of {len(off)} kinds{f': {names}' if far else ''}."
+    return f"More than {FAR_DB} dB off: {len(far)} of {len(off)} kinds. {names}".rstrip()
 
 
 def known(report: dict[str, Any]) -> str:

@@ -279,9 +279,8 @@ class Usage(Config):
 
     # Fast Griffin-Lim iterations that mend the vocoder's phases; 0 is the vocoder alone.
     phase_iterations: int = Field(default=0, ge=0, le=1000)
-    # Whether guidance keeps the mean and the spread of what it guides: `diffusion.rescaled`.
-    rescale_guidance: bool = False
-    # Whether what is generated comes at full scale, not at half of it as in training.
+    # Whether what is generated is brought to full scale, or left at about the half of it that it
+    # had in training.
     full_scale: bool = False
 
 

@@ -214,38 +214,8 @@ def guide(eps_uncond: Latent, eps_cond: Latent, w: float) -> Latent:
     return eps_uncond + w * (eps_cond - eps_uncond)
 
 
-_NO_SPREAD = 1e-8  # what is constant stays so
-
-Rescale = Callable[[Latent, Latent, Latent, Real[Tensor, "B"]], Latent]
-"""(ε̂, ε_c, z_n, n) → ε̂: what is done to a guided prediction, given the conditional one."""
-
-
-def rescaled(schedule: Schedule) -> Rescale:
-    """Return what gives a guided ẑ_0 the mean and the spread of the conditional one.
-
-    Guidance leads away from the average sound in everything, and so also to louder and quieter ones
-    than there were in training: by up to 20 dB with `tiny`. Every channel of ẑ_0 keeps its shape
-    over time and frequency, and takes the mean and the standard deviation that it has without
-    guidance (after Lin et al. 2024, arXiv 2305.08891, §3.4, who rescale the whole by one factor).
-    """
-
-    def eps_hat(eps: Latent, eps_cond: Latent, z_n: Latent, n: Real[Tensor, "B"]) -> Latent:
-        level = schedule.level(float(n[0]))  # all clips of a batch are at the same
-        z_0, z_cond = (predict_z0(z_n, one, level.n, schedule) for one in (eps, eps_cond))
-        std, mean = torch.std_mean(z_0, (2, 3), keepdim=True)  # (B, C, 1, 1)
-        std_cond, mean_cond = torch.std_mean(z_cond, (2, 3), keepdim=True)
-        z_0 = (z_0 - mean) * (std_cond / (std + _NO_SPREAD)) + mean_cond
-        return (z_n - level.alpha * z_0) / level.sigma
-
-    return eps_hat
-
-
 def guided(
-    denoiser: ConditionalDenoiser,
-    E: Embedding,
-    E_uncond: Float[Tensor, "#B D"],
-    w: float,
-    rescale: Rescale | None = None,
+    denoiser: ConditionalDenoiser, E: Embedding, E_uncond: Float[Tensor, "#B D"], w: float
 ) -> Denoiser:
     """Return the guided denoiser (z_n, n) → ε̂ of the prompts `E`.
 
@@ -257,7 +227,6 @@ def guided(
         E: embedding of each clip's prompt.
         E_uncond: embedding of the empty or negative prompt: one for all clips, or one for each.
         w: guidance scale, any finite number; 2.5 is AudioLDM's.
-        rescale: what is done to the guided prediction; None is nothing, as in AudioLDM.
 
     Raises:
         InputError: w is not finite.
@@ -271,8 +240,7 @@ def guided(
     def eps_hat(z_n: Latent, n: Real[Tensor, "B"]) -> Latent:
         eps_both = denoiser(torch.cat([z_n, z_n]), torch.cat([n, n]), E_both)  # (2B, C, T, F)
         eps_uncond, eps_cond = eps_both.chunk(2)  # (B, C, T, F) each
-        eps = guide(eps_uncond, eps_cond, w)
-        return eps if rescale is None else rescale(eps, eps_cond, z_n, n)
+        return guide(eps_uncond, eps_cond, w)
 
     return eps_hat
 

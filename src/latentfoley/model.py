@@ -24,14 +24,7 @@ from latentfoley.clap import TextTower
 from latentfoley.clap_audio import AudioTower
 from latentfoley.config import Dtype, MelConfig, ModelConfig, Prediction
 from latentfoley.cuda_graphs import Captured
-from latentfoley.diffusion import (
-    ConditionalDenoiser,
-    Rescale,
-    Schedule,
-    from_velocity,
-    in_precision,
-    rescaled,
-)
+from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, in_precision
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.known import FarPrompt, KnownKinds
 from latentfoley.mel import log_mel
@@ -134,11 +127,6 @@ class ModelParts:
         if self.config.schedule.prediction == "v_prediction":
             return from_velocity(network, self.schedule)
         return network
-
-    @property
-    def rescale(self) -> Rescale | None:
-        """What is done to guided predictions; None for nothing."""
-        return rescaled(self.schedule) if self.config.rescale_guidance else None
 
     @property
     def window(self) -> int:

@@ -183,7 +183,7 @@ class Model(ModelParts):
         plan = make_plan(
             request.sampler, self.schedule, request.steps, spacing=request.spacing, eta=request.eta
         )
-        denoiser = guided(self.denoiser, E, E_uncond, request.guidance, self.rescale)
+        denoiser = guided(self.denoiser, E, E_uncond, request.guidance)
         if request.fast:
             plain = guided(self.denoiser, E, E_uncond, 1)
             denoiser = guided_between(GUIDED_SIGMAS, self.schedule, denoiser, plain)

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from latentfoley.audio import TRAINING_PEAK
 from latentfoley.diffusion import Denoiser
 from latentfoley.encoding import safe_gain
 from latentfoley.limiter import limit
@@ -23,7 +22,8 @@ from latentfoley.samplers import Noise, Plan
 
 Samples = Float32[np.ndarray, "N"]
 
-_MOST_MISSING = 4.0  # 12 dB: what is quieter is left quiet, or its noise would be the sound
+_BELOW_PEAK = 0.9995  # of the samples: the highest few are chance
+_MOST = 8.0  # 18 dB: what is quieter is left quiet, or its noise would be the sound
 Callback = Callable[[int, int, Latent], None]
 """Called as (steps done, steps in all, z) after each step."""
 
@@ -88,13 +88,13 @@ class Output:
 
 
 def to_full_scale(waveform: Samples) -> np.float32:
-    """Return the factor to full scale from the level of training, where every peak is at 0.5.
+    """Return the factor that brings a sound's peaks to full scale, at most 8.
 
-    It is 2; and up to 8 for a sound whose peak stays below 0.5, as those of rare loud events do.
+    Every clip of training has its peak at one level, and what is generated misses it: guidance
+    makes loud sounds louder and quiet ones quieter. A few samples may lie beyond, for `limit`.
     """
-    peak = float(np.abs(waveform).max(initial=0.0))
-    missing = TRAINING_PEAK / max(peak, TRAINING_PEAK / _MOST_MISSING)
-    return np.float32(max(missing, 1.0) / TRAINING_PEAK)
+    peak = np.quantile(np.abs(waveform), _BELOW_PEAK) if len(waveform) else 0.0
+    return np.float32(1 / max(float(peak), 1 / _MOST))
 
 
 @dataclass(frozen=True)

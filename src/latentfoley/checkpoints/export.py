@@ -65,7 +65,6 @@ def _require_expressible(parts: Parts) -> None:
         "a vocoder of other rates or kernels": not same,
         "a network that predicts v": parts.schedule.prediction != "epsilon",
         "Griffin-Lim after the vocoder": parts.about.phase_iterations > 0,
-        "guidance that keeps levels": parts.about.rescale_guidance,
         "sounds at full scale": parts.about.full_scale,
     }
     if faults := [reason for reason, holds in reasons.items() if holds]:
