@@ -380,7 +380,7 @@ def training_loss(
     """Mean cross-entropy of one augmented and mixed batch."""
     targets = functional.one_hot(labels, network.head.out_features).float()
     mixed, targets = mix_pairs(augment(mels, rng), targets, recipe.mixup, rng)
-    # Without instructions for it bf16 takes many times as long as fp32.
+    # Without instructions for it bf16 is emulated, slower than fp32.
     halves = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     with torch.autocast("cpu", torch.bfloat16, enabled=halves):
         logits = network(mixed)

@@ -21,11 +21,11 @@ from latentfoley.request import GenerationRequest, SamplingRequest
 from latentfoley.samplers import Noise, Plan
 
 Samples = Float32[np.ndarray, "N"]
-
-_BELOW_PEAK = 0.9995  # of the samples: the highest few are chance
-_MOST = 8.0  # 18 dB: what is quieter is left quiet, or its noise would be the sound
 Callback = Callable[[int, int, Latent], None]
 """Called as (steps done, steps in all, z) after each step."""
+
+_BELOW_PEAK = 0.9995  # share of the samples; the highest few are chance (decision 140)
+_MOST = 8.0  # 18 dB: what is quieter is left quiet, or its noise would be the sound
 
 
 @dataclass(frozen=True, eq=False)
