@@ -122,10 +122,10 @@ def test_a_command_with_workers(tmp_path, number, workers):
 @pytest.mark.parametrize("number", CODES)
 def test_a_command_that_keeps_nothing(tmp_path, number):
     sound(tmp_path / "in/a.wav", noise(2))
-    program = (
+    program = (  # measures one recording again and again, so that only the signal ends it
         "import latentfoley.data.scan as s\n"
         "measure = s.measure\n"
-        "def endless(path):\n"  # measures one recording again and again: it ends by the signal alone
+        "def endless(path):\n"
         "    print('ready', flush=True)\n"
         "    while True: measure(path)\n"
         "s.measure = endless\n"

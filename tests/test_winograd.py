@@ -1,12 +1,11 @@
-"""Winograd's way is the convolution, for every shape, and only wide layers take it."""
+"""Winograd's way is the convolution, for every shape."""
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from latentfoley.winograd import NARROWEST, WinogradConv2d, with_fast_convolutions
+from latentfoley.winograd import WinogradConv2d
 
 sizes = st.integers(1, 9)
 
@@ -35,29 +34,3 @@ def test_it_is_exact_where_numbers_are_whole():
         for parameter in conv.parameters():
             parameter.copy_(torch.randint(-8, 8, parameter.shape))
         assert torch.equal(WinogradConv2d(conv)(x), conv(x))
-
-
-@pytest.mark.parametrize(
-    ("conv", "exchanged"),
-    [
-        (nn.Conv2d(NARROWEST, NARROWEST, 3, padding=1), True),
-        (nn.Conv2d(NARROWEST - 1, NARROWEST, 3, padding=1), False),
-        (nn.Conv2d(NARROWEST, NARROWEST - 1, 3, padding=1), False),
-        (nn.Conv2d(NARROWEST, NARROWEST, 3, padding=1, stride=2), False),
-        (nn.Conv2d(NARROWEST, NARROWEST, 3), False),
-        (nn.Conv2d(NARROWEST, NARROWEST, 1), False),
-    ],
-)
-def test_which_are_exchanged(conv, exchanged):
-    inside = with_fast_convolutions(nn.Sequential(nn.Sequential(conv)))[0][0]
-    assert isinstance(inside, WinogradConv2d) == exchanged
-    assert exchanged or inside is conv
-
-
-def test_a_network_of_many_bytes_stays_as_it_is(monkeypatch):
-    network = nn.Sequential(nn.Conv2d(NARROWEST, NARROWEST, 3, padding=1))
-    n_bytes = sum(weight.nbytes for weight in network.parameters())
-    monkeypatch.setattr("latentfoley.winograd.MOST_BYTES", n_bytes - 1)
-    assert isinstance(with_fast_convolutions(network)[0], nn.Conv2d)
-    monkeypatch.setattr("latentfoley.winograd.MOST_BYTES", n_bytes)
-    assert isinstance(with_fast_convolutions(network)[0], WinogradConv2d)

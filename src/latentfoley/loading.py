@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 import torch
+from torch import nn
 
 from latentfoley.checkpoints.adapter import read_adapter
 from latentfoley.checkpoints.compat import require_mode
@@ -20,15 +21,15 @@ from latentfoley.clap import TextTower
 from latentfoley.config import Dtype, ModelConfig, Prediction, ScheduleConfig, Usage, VocoderConfig
 from latentfoley.devices import DTYPES, choose_device, choose_dtype
 from latentfoley.errors import InputError, ModelError, nearest, nearest_files
+from latentfoley.fast_convolutions import NARROWEST, with_fast_convolutions
 from latentfoley.int8 import with_int8
 from latentfoley.pipeline import Model
 from latentfoley.provenance import Lora
 from latentfoley.spectral_vocoder import build_vocoder
 from latentfoley.unet import Unet
 from latentfoley.vae import Vae
-from latentfoley.winograd import NARROWEST, with_fast_convolutions
 
-N = TypeVar("N", Unet, Vae)
+N = TypeVar("N", bound=nn.Module)
 EMBEDDED = ("tiny",)
 PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
 RESOURCES = Path(__file__).parent / "resources"
@@ -84,6 +85,8 @@ def load(
         precision = "fp32"  # small networks wait for memory, not for products
     number = DTYPES[precision]
     half = number if number == torch.bfloat16 else torch.float32
+    # Of a spectral vocoder's phases bf16 would leave three digits.
+    of_vocoder = half if isinstance(parts.vocoder.config, VocoderConfig) else torch.float32
     adapter = read_adapter(Path(lora).expanduser()) if lora is not None else None
     unet = adapter.merge(parts.unet) if adapter else parts.unet
     text = parts.text.fill(text_network).to(where)
@@ -102,11 +105,7 @@ def load(
         text=TextTower(text, Tokenizer.read(tokenizer_folder)),
         unet=_laid_out(unet.fill(Unet, number).to(where), precision),
         vae=_laid_out(parts.vae.fill(Vae, half).to(where), precision),
-        vocoder=parts.vocoder.fill(
-            build_vocoder,
-            # Of a spectral vocoder's phases bf16 would leave three digits.
-            half if isinstance(parts.vocoder.config, VocoderConfig) else torch.float32,
-        ).to(where),
+        vocoder=_laid_out(parts.vocoder.fill(build_vocoder, of_vocoder).to(where), precision),
         dtype=precision,
         tokenizer_folder=tokenizer_folder,
         compat=mode,

@@ -25,6 +25,7 @@ from latentfoley.clap_audio import AudioTower
 from latentfoley.config import Dtype, MelConfig, ModelConfig, Prediction
 from latentfoley.cuda_graphs import Captured
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, in_precision
+from latentfoley.fast_convolutions import NARROWEST
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.known import FarPrompt, KnownKinds
 from latentfoley.mel import log_mel
@@ -36,7 +37,6 @@ from latentfoley.unet import Unet
 from latentfoley.vae import Vae
 from latentfoley.vocoder import Vocoder
 from latentfoley.windows import WINDOW_S, in_chunks, in_windows
-from latentfoley.winograd import NARROWEST
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,8 @@ by 2 are transformed, multiplied with the transformed kernels, and transformed b
 
 The products are 16 matrix multiplications over the channels, which a CPU does nearly at its peak;
 the transforms are additions. The rounding is that of the direct way. What wins from how many
-channels on is in docs/decisions/0126. `loading.py` calls `with_fast_convolutions` for models in
-fp32 on a CPU; nothing else knows of it.
+channels on is in docs/decisions/0126.
 """
-
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentfoley.blocks import Features
-from latentfoley.pages import give_back
 
-M = TypeVar("M", bound=nn.Module)
 Tiles = Float[Tensor, "4 4 B H W C"]
 
-NARROWEST = 256  # channels, in and out: below, the transforms cost what the products save
-MOST_BYTES = 1 << 30  # of a network: beyond, its memory nearly doubles where there is most of it
 _AT_ONCE = 256  # tiles, so that they stay in the cache
 
 
@@ -96,33 +89,3 @@ def _out_of_tiles(m: Tiles, y: Float[Tensor, "B H 2 W 2 C"]) -> None:
     for row, s in enumerate((m[0] + m[1] + m[2], m[1] - m[2] - m[3])):
         y[:, :, row, :, 0] = s[0] + s[1] + s[2]
         y[:, :, row, :, 1] = s[1] - s[2] - s[3]
-
-
-def with_fast_convolutions(module: M) -> M:
-    """Return the module, its wide convolutions exchanged and its features' channels last.
-
-    Its weights are then of another form: it computes, and is neither trained nor written. One of
-    more than `MOST_BYTES` is returned as it is.
-    """
-    if sum(weight.nbytes for weight in module.parameters()) > MOST_BYTES:
-        return module
-    wide = [
-        (parent, name, child)
-        for parent in module.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, nn.Conv2d) and _is_wide(child)
-    ]
-    for parent, name, conv in wide:
-        setattr(parent, name, WinogradConv2d(conv))
-        give_back(conv.parameters())
-    for parameter in module.parameters():
-        # Copies: one tensor left in the mapped file would keep all of it in memory.
-        kept = torch.channels_last if parameter.dim() == 4 else torch.contiguous_format
-        parameter.data = parameter.data.clone(memory_format=kept)
-    return module
-
-
-def _is_wide(conv: nn.Conv2d) -> bool:
-    form = (conv.kernel_size, conv.stride, conv.padding)
-    square = form == ((3, 3), (1, 1), (1, 1))
-    return square and min(conv.in_channels, conv.out_channels) >= NARROWEST
