@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentfoley.training.muon import Muon, split_parameters
+from latentfoley.training.muon import Muon, orthogonalise, split_parameters
 from latentfoley.unet import Unet
 from micro import UNET
 
@@ -30,7 +30,8 @@ def weights(network):
     return [p for p in network.parameters() if p.ndim > 1]
 
 
-def test_it_takes_the_steps_of_torchs_muon_on_matrices_of_kernels(network):
+def test_it_takes_the_steps_of_torchs_muon_on_matrices_of_kernels(network, monkeypatch):
+    monkeypatch.setattr("latentfoley.training.muon.has_bf16", lambda device: True)
     kernels, matrix = weights(copy.deepcopy(network))
     rows = nn.Parameter(kernels.detach().flatten(1))
     oracle = torch.optim.Muon([rows, matrix], weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
@@ -47,7 +48,16 @@ def test_it_takes_the_steps_of_torchs_muon_on_matrices_of_kernels(network):
         assert torch.equal(weight.flatten(1), expected)
 
 
-def test_a_step_has_singular_values_all_alike(network):
+@pytest.mark.parametrize("shape", [(3, 7), (7, 3), (5, 5)])
+def test_in_fp32_it_is_what_bf16_rounds(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    rounded = orthogonalise(matrix.bfloat16()).float()
+    torch.testing.assert_close(orthogonalise(matrix), rounded, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("hardware", [True, False], ids=["bf16", "no bf16"])
+def test_a_step_has_singular_values_all_alike(network, hardware, monkeypatch):
+    monkeypatch.setattr("latentfoley.training.muon.has_bf16", lambda device: hardware)
     before = [weight.detach().clone() for weight in weights(network)]
     optimizer = Muon(weights(network), weight_decay=0.0)
     for weight in weights(network):
