@@ -74,6 +74,7 @@ class Plan:
         if not out.exists():
             words = ["train", "export", RUNS / "diffusion", out, "--half"]
             yield "export", self.command(*words, on_device=False)
+        yield "loudness", self.script(HERE / "loudness.py", self.data, RUNS / "manifest.jsonl", out)
         words = ["--model", out, "--write", "--out", RUNS / "known.json"]
         yield "known kinds", self.script(ROOT / "benchmarks/tiny/known.py", *words)
 

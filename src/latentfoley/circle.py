@@ -18,7 +18,7 @@ from latentfoley.config import ModelConfig
 from latentfoley.diffusion import Denoiser
 from latentfoley.notation import Latent
 from latentfoley.request import GenerationRequest
-from latentfoley.sampling import Output, Samples, SamplingRun
+from latentfoley.sampling import Samples, SamplingRun
 
 MARGIN_S = 1.28  # an eighth of a window; more than the vocoder and the VAE's convolutions see
 
@@ -35,14 +35,12 @@ class LoopedGeneration:
         n_samples: length of each clip.
         margin: latent frames repeated at either end.
         samples_per_latent: samples to a latent frame.
-        output: how it leaves.
     """
 
     request: GenerationRequest
     n_samples: int
     margin: int
     samples_per_latent: int
-    output: Output
 
     @classmethod
     def of(
@@ -50,8 +48,7 @@ class LoopedGeneration:
     ) -> "LoopedGeneration":
         """Return the mode for a model."""
         rate, unit = config.mel.sample_rate, config.mel.hop_length * config.vae.compression
-        output = Output(config.full_scale, rate)
-        return cls(request, n_samples, round(MARGIN_S * rate / unit), unit, output)
+        return cls(request, n_samples, round(MARGIN_S * rate / unit), unit)
 
     def enter(self, run: SamplingRun) -> SamplingRun:
         """Let the denoiser see a circle, and cut it open for the decoder."""
@@ -68,7 +65,7 @@ class LoopedGeneration:
         n_samples = len(waveform) // unit * unit - 2 * self.margin * unit
         opened = opened[:, :, : n_samples + 2 * self.margin * unit]
         rolled = roll_up(opened, n_samples, self.margin * unit)[0, 0, :, 0]
-        return self.output(_resample(rolled, self.n_samples).numpy(), loop=True)
+        return _resample(rolled, self.n_samples).numpy()
 
 
 def circular(denoiser: Denoiser, margin: int) -> Denoiser:

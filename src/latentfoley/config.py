@@ -279,9 +279,6 @@ class Usage(Config):
 
     # Fast Griffin-Lim iterations that mend the vocoder's phases; 0 is the vocoder alone.
     phase_iterations: int = Field(default=0, ge=0, le=1000)
-    # Whether what is generated is brought to full scale, or left at about the half of it that it
-    # had in training.
-    full_scale: bool = False
 
 
 class ModelConfig(Usage):

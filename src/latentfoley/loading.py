@@ -11,6 +11,7 @@ from torch import nn
 from latentfoley.checkpoints.adapter import read_adapter
 from latentfoley.checkpoints.compat import require_mode
 from latentfoley.checkpoints.hub import fetch, nowhere
+from latentfoley.checkpoints.loudness import read_loudness
 from latentfoley.checkpoints.original import open_original
 from latentfoley.checkpoints.parts import Parts, open_folder
 from latentfoley.checkpoints.registry import PUBLISHED
@@ -112,6 +113,7 @@ def load(
         revision=revision,
         tokenizer=str(tokenizer) if tokenizer else None,
         prediction=_require_prediction(prediction),
+        loudness=read_loudness(parts.where, parts.unet.config.embedding_dim),
         lora=Lora(name=str(lora), hash=adapter.hash) if adapter else None,
     )
 

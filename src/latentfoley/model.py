@@ -28,6 +28,7 @@ from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, 
 from latentfoley.fast_convolutions import NARROWEST
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.known import FarPrompt, KnownKinds
+from latentfoley.loudness import LoudnessHead
 from latentfoley.mel import log_mel
 from latentfoley.notation import Latent, LogMel, Waveform
 from latentfoley.provenance import Lora, ModelIdentity
@@ -67,6 +68,7 @@ class ModelParts:
     tokenizer_folder: Path
     compat: Compat = "trained"
     window_s: float = WINDOW_S
+    loudness: LoudnessHead | None = None
     lora: Lora | None = None
     revision: str | None = None
     tokenizer: str | None = None

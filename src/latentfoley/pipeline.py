@@ -23,6 +23,7 @@ from latentfoley.editing import prepare
 from latentfoley.editing.request import EditRequest
 from latentfoley.finishing import finish
 from latentfoley.levels import FAINT_LUFS, loudness
+from latentfoley.loudness import at_loudness
 from latentfoley.model import ModelParts, latent_shape
 from latentfoley.notation import Embedding, Latent
 from latentfoley.options import EditOptions, GenerationOptions
@@ -33,7 +34,6 @@ from latentfoley.samplers import make_plan, sample
 from latentfoley.sampling import (
     Callback,
     Generation,
-    Output,
     Samples,
     SamplingMode,
     SamplingRun,
@@ -110,7 +110,7 @@ class Model(ModelParts):
         n_samples = round(request.duration_s * rate)
         if request.loop:
             return LoopedGeneration.of(request, n_samples, self.config)
-        return Generation(request, n_samples, Output(self.config.full_scale, rate))
+        return Generation(request, n_samples)
 
     def make(
         self,
@@ -198,7 +198,15 @@ class Model(ModelParts):
         waveforms = self.vocode(log_mel).float().cpu().numpy()  # (B, N) and a little more
         for waveform in waveforms:
             require_finite(waveform, self.name)
-        return [mode.finish(waveform) for waveform in waveforms]
+        finished = [mode.finish(waveform) for waveform in waveforms]
+        if not isinstance(request, GenerationRequest):
+            return finished  # an edit has the level of what it edits
+        wanted = self.loudness(E) if self.loudness else [None] * len(finished)
+        rate = self.config.mel.sample_rate
+        return [
+            at_loudness(waveform, rate, lufs, loop=request.loop)
+            for waveform, lufs in zip(finished, wanted, strict=True)
+        ]
 
     def _best(self, E: Embedding, made: list[tuple[Job, Samples]]) -> Clip:
         """Return the candidate whose sound is nearest to E, finished; of one, that one. A faint

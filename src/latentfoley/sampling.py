@@ -15,7 +15,6 @@ from jaxtyping import Float32
 
 from latentfoley.diffusion import Denoiser
 from latentfoley.encoding import safe_gain
-from latentfoley.limiter import limit
 from latentfoley.notation import Latent
 from latentfoley.request import GenerationRequest, SamplingRequest
 from latentfoley.samplers import Noise, Plan
@@ -23,9 +22,6 @@ from latentfoley.samplers import Noise, Plan
 Samples = Float32[np.ndarray, "N"]
 Callback = Callable[[int, int, Latent], None]
 """Called as (steps done, steps in all, z) after each step."""
-
-_BELOW_PEAK = 0.9995  # share of the samples; the highest few are chance (decision 140)
-_MOST = 8.0  # 18 dB: what is quieter is left quiet, or its noise would be the sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,48 +66,19 @@ class SamplingMode(Protocol):
 
 
 @dataclass(frozen=True)
-class Output:
-    """How what is generated leaves: at which level, and within full scale.
-
-    Attributes:
-        full_scale: as in `Usage`.
-        sample_rate: of the waveform, in Hz.
-    """
-
-    full_scale: bool
-    sample_rate: int
-
-    def __call__(self, waveform: Samples, *, loop: bool = False) -> Samples:
-        """Return the waveform at its level, limited where it would clip."""
-        gain = to_full_scale(waveform) if self.full_scale else np.float32(1)
-        return limit(gain * waveform, self.sample_rate, loop=loop)
-
-
-def to_full_scale(waveform: Samples) -> np.float32:
-    """Return the factor that brings a sound's peaks to full scale, at most 8.
-
-    Every clip of training has its peak at one level, and what is generated misses it: guidance
-    makes loud sounds louder and quiet ones quieter. A few samples may lie beyond, for `limit`.
-    """
-    peak = np.quantile(np.abs(waveform), _BELOW_PEAK) if len(waveform) else 0.0
-    return np.float32(1 / max(float(peak), 1 / _MOST))
-
-
-@dataclass(frozen=True)
 class Generation:
     """From noise to clean, and nothing else."""
 
     request: GenerationRequest
     n_samples: int
-    output: Output
 
     def enter(self, run: SamplingRun) -> SamplingRun:
         """Return the run as it is."""
         return run
 
     def finish(self, waveform: Samples) -> Samples:
-        """Return the waveform, limited where it would clip."""
-        return self.output(waveform[: self.n_samples])
+        """Return as much of the waveform as was asked for."""
+        return waveform[: self.n_samples]
 
 
 def turned_down(waveform: Samples) -> Samples:

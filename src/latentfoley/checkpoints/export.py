@@ -10,6 +10,7 @@ from torch import Tensor
 
 from latentfoley.checkpoints import compat, keymaps
 from latentfoley.checkpoints.keymaps import KeyMap
+from latentfoley.checkpoints.loudness import FILE as LOUDNESS
 from latentfoley.checkpoints.original import ema_name, unet_map_of, vae_map_of
 from latentfoley.checkpoints.parts import Parts, write_folder
 from latentfoley.checkpoints.tensors import Stored
@@ -65,7 +66,7 @@ def _require_expressible(parts: Parts) -> None:
         "a vocoder of other rates or kernels": not same,
         "a network that predicts v": parts.schedule.prediction != "epsilon",
         "Griffin-Lim after the vocoder": parts.about.phase_iterations > 0,
-        "sounds at full scale": parts.about.full_scale,
+        "a loudness": (parts.where / LOUDNESS).is_file(),
     }
     if faults := [reason for reason, holds in reasons.items() if holds]:
         raise ModelError(

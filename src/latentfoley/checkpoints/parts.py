@@ -16,6 +16,7 @@ from latentfoley.checkpoints import compat, layout, towers
 from latentfoley.checkpoints.compat import Choice, Compat
 from latentfoley.checkpoints.json_files import Json, read_json, write_json
 from latentfoley.checkpoints.kinds import TRANSFORMERS_WEIGHTS
+from latentfoley.checkpoints.loudness import copy_loudness
 from latentfoley.checkpoints.tensors import Stored, write_tensors
 from latentfoley.checkpoints.tokenizer import read_with_transformers
 from latentfoley.config import (
@@ -133,4 +134,5 @@ def write_folder(parts: Parts, out: Path) -> int:
         _compact(folder / "tokenizer" / "tokenizer.json")
         layout.write_index(folder, kind, parts.vae.config, parts.vocoder.config)
         _copy_attribution(parts.where, folder)
+        copy_loudness(parts.where, folder)
     return sum(file.stat().st_size for file in out.glob("**/*") if file.is_file())
