@@ -14,7 +14,7 @@ PACKAGE = Path(latentfoley.__file__).parent
 # beside the way to a waveform.
 BESIDE = {
     *("audio.py", "clip.py", "config.py", "devices.py", "encoding.py", "errors.py"),
-    *("files.py", "finishing.py", "limiter.py", "pages.py", "rows.py"),
+    *("files.py", "finishing.py", "levels.py", "limiter.py", "loudness.py", "pages.py", "rows.py"),
     *("notation.py", "provenance.py", "request.py", "version.py"),
 }
 
