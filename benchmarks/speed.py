@@ -80,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sizes", nargs="*", default=["S"], help="S, M, L")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=OUT, help="a report of another machine")
     parser.add_argument("--steps", type=int, default=3, help="of the clips that are compared")
     arguments = parser.parse_args()
     machine = f"{cpu_name()} ({', '.join(cpu_flags())}), {torch.get_num_threads()} threads of "
@@ -91,8 +92,8 @@ def main() -> None:
             write_random(Path(place) / "model", SIZES[size]())
             sides = open_sides(Path(place) / "model")
             report[size] = measure(*sides, arguments.runs, arguments.steps)
-        OUT.write_text(json.dumps(report, indent=1) + "\n")
-    print(OUT.read_text())
+        arguments.out.write_text(json.dumps(report, indent=1) + "\n")
+    print(arguments.out.read_text())
 
 
 def measure(
