@@ -31,6 +31,17 @@ def test_the_page_states_every_stage_and_clip(report, page):
     assert [f for f in [*of_stages, *of_clips, *fast, said] if f"{f:g}" not in page] == []
 
 
+def test_the_page_states_a_machine_without_bf16(page):
+    found = json.loads((ROOT / "benchmarks" / "speed_avx2.json").read_text(encoding="utf-8"))["S"]
+    sides = ("diffusers", "exact")
+    figures = [found[stage][f"{side}_s"] for stage in STAGES for side in sides]
+    clips = [found["clips"][f"{k} steps"] for k in (25, 200)]
+    keys = ("diffusers_s", "exact_s", "exact_ratio", "fast_ratio")
+    figures += [found["clips"]["fast_s"], *(clip[key] for clip in clips for key in keys)]
+    assert [f for f in figures if f"{f:g}" not in page] == []
+    assert found["said"]["exact, largest difference of the waveform"] < 1e-4
+
+
 @pytest.mark.parametrize("size", ["S", "M", "L"])
 def test_the_page_states_every_size(report, page, size):
     clips = report[size]["clips"]
