@@ -81,3 +81,11 @@ def test_the_page_states_memory_and_it_is_flat_beyond_the_window(page):
     assert said.format(*peaks) in page
     assert peaks[1] < 1.05 * peaks[0]
     assert peaks[4] < 1.05 * peaks[3]
+
+
+def test_the_page_states_the_cold_start(page):
+    path = ROOT / "benchmarks" / "speed" / "cold_start.json"
+    found = json.loads(path.read_text(encoding="utf-8"))["elapsed"]
+    assert f"{found['after_s']:g} s, where" in page
+    assert f"took {found['before_s']:g} with" in page
+    assert f"{found['ratio']:g} times as fast (`benchmarks/speed/cold_start.py`" in page
