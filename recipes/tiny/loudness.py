@@ -1,7 +1,7 @@
 """How loud each kind is: `python recipes/tiny/loudness.py DATA MANIFEST MODEL`.
 
-Fits the line from E to loudness on all recordings that are trained on, as they are before training,
-each by all of its captions, and writes it into the model's folder.
+Fits the linear head from E to loudness to all recordings that are trained on, as they are before
+training, each by all of its captions, and writes it into the model's folder.
 """
 
 import argparse
@@ -31,14 +31,13 @@ def embed(tower: TextTower, texts: list[str]) -> torch.Tensor:
 
 
 def fit(entries: list[Entry], data: Path, tower: TextTower) -> tuple[LoudnessHead, float]:
-    """Return the line, and the root of its mean squared error in LU."""
+    """Return the head, and the root of its mean squared error in LU."""
     known = [(entry, loudness_of(data / entry.path)) for entry in entries]
     heard = [(entry, lufs) for entry, lufs in known if lufs >= FAINT_LUFS]
     captions = sorted({caption for entry, _ in heard for caption in entry.captions})
     place = {caption: k for k, caption in enumerate(captions)}
     rows = [(place[c], lufs, 1 / len(e.captions)) for e, lufs in heard for c in e.captions]
-    columns = [torch.tensor(column) for column in zip(*rows, strict=True)]
-    chosen, lufs, shares = columns
+    chosen, lufs, shares = (torch.tensor(column) for column in zip(*rows, strict=True))
     E = embed(tower, captions)[chosen]
     head = LoudnessHead.fit(E, lufs, shares)
     error = (torch.tensor(head(E)) - lufs).square()

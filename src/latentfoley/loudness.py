@@ -2,9 +2,9 @@
 
 Training, as AudioLDM's, brings every recording's peak to one level, so that no denoiser knows that
 a clock is quieter than a siren, and guidance drives levels apart besides. What a sound is, CLAP's E
-says: a line through the loudness of recordings before training, over E of their captions, says how
-loud such sounds are. A model's folder may hold that line; the published ones do not, and what they
-make stays as it comes.
+says: a linear head, fitted to the loudness of recordings before training over E of their captions,
+says how loud such sounds are. A model's folder may hold that head; the published ones do not, and
+what they make stays as it comes.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _ITERATIONS, _NEAR = 30, 0.1  # of the fit; LU, below which a row weighs no more
 
 @dataclass(frozen=True, eq=False)
 class LoudnessHead:
-    """A line from E to the integrated loudness of BS.1770-4.
+    """A linear head: E → the integrated loudness of BS.1770-4.
 
     Attributes:
         weight: in LU for each dimension of E.
@@ -47,11 +47,10 @@ class LoudnessHead:
         shares: Float[Tensor, "B"],
         ridge: float = 0.01,
     ) -> "LoudnessHead":
-        """Return the line nearest to recordings, by absolute differences and a ridge.
+        """Return the regression of least absolute deviations, with a ridge.
 
-        Half of the recordings are louder than it says: a few very quiet ones, which squares would
-        follow, do not pull it down. Least squares, each row weighed by how near it was before
-        (Schlossmacher 1973), come to it.
+        It says the median: a few very quiet recordings, which squares would follow, do not pull it
+        down. Solved by iteratively reweighted least squares (Schlossmacher 1973).
 
         Args:
             E: unit vectors of what the recordings are called.

@@ -53,7 +53,7 @@ def test_it_goes_along_when_a_model_is_exported(folder, micro_model, tmp_path):
     parts = open_model(str(folder))
     write_folder(parts, tmp_path / "out")
     assert read_loudness(tmp_path / "out", size_of(micro_model)).bias == -30
-    with pytest.raises(ModelError, match="a loudness"):
+    with pytest.raises(ModelError, match="a loudness head"):
         write_original(parts, tmp_path / "out.ckpt")
 
 

@@ -66,7 +66,7 @@ def _require_expressible(parts: Parts) -> None:
         "a vocoder of other rates or kernels": not same,
         "a network that predicts v": parts.schedule.prediction != "epsilon",
         "Griffin-Lim after the vocoder": parts.about.phase_iterations > 0,
-        "a loudness": (parts.where / LOUDNESS).is_file(),
+        "a loudness head": (parts.where / LOUDNESS).is_file(),
     }
     if faults := [reason for reason, holds in reasons.items() if holds]:
         raise ModelError(

@@ -17,7 +17,7 @@ FILE = Path("loudness", "model.safetensors")
 
 
 def write_loudness(folder: Path, head: LoudnessHead) -> None:
-    """Write the line into a model's folder."""
+    """Write the head into a model's folder."""
     path = folder / FILE
     path.parent.mkdir(exist_ok=True)
     save_file({"weight": head.weight.contiguous(), "bias": torch.tensor(head.bias)}, path)
@@ -25,7 +25,7 @@ def write_loudness(folder: Path, head: LoudnessHead) -> None:
 
 
 def read_loudness(folder: Path, E_size: int) -> LoudnessHead | None:
-    """Return the line; None for a folder without one, as the published ones are.
+    """Return the head; None for a folder without one, as the published ones are.
 
     Raises:
         ModelError: the file is damaged, or is of another size than E.
@@ -44,7 +44,7 @@ def read_loudness(folder: Path, E_size: int) -> LoudnessHead | None:
 
 
 def copy_loudness(where: Path, out: Path) -> None:
-    """Copy the line from one model's folder to another's, where there is one."""
+    """Copy the head from one model's folder to another's, where there is one."""
     if (where / FILE).is_file():
         (out / FILE).parent.mkdir()
         shutil.copy(where / FILE, out / FILE)
