@@ -24,7 +24,6 @@ from latentfoley.loading import find_folder
 HERE = Path(__file__).parent
 RECIPES = HERE.parents[1] / "recipes" / "tiny"
 KNOWN, UNKNOWN = ("prompts", "prompts-esc50"), "prompts-unknown"  # files of prompts
-BATCH = 32
 NEAR = 0.8  # cosine of two texts of a kind of which one is enough
 
 
@@ -42,12 +41,6 @@ def prompts(name: str) -> list[str]:
     """Return all prompts of one of the benchmark's files."""
     table = tomllib.loads((HERE / f"{name}.toml").read_text(encoding="utf-8"))
     return [prompt for some in table.values() for prompt in some]
-
-
-def signatures(tower: TextTower, texts: list[str]) -> torch.Tensor:
-    """Return the signatures of any number of texts."""
-    parts = [tower.signatures(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
-    return torch.cat(parts)
 
 
 def spread(kinds: tuple[str, ...], vectors: torch.Tensor) -> list[int]:
@@ -84,12 +77,12 @@ def main() -> None:
     folder = find_folder(arguments.model)
     tower = TextTower.load(folder)
     kinds, texts = zip(*known_texts(), strict=True)
-    K = signatures(tower, list(texts))
+    K = tower.signatures(list(texts))
     kept = spread(kinds, K)
     K = K[kept]
 
     def nearest(name: str) -> np.ndarray:
-        return (signatures(tower, prompts(name)) @ K.T).max(dim=1).values.numpy()
+        return (tower.signatures(prompts(name)) @ K.T).max(dim=1).values.numpy()
 
     known = np.concatenate([nearest(name) for name in KNOWN])
     unknown = nearest(UNKNOWN)

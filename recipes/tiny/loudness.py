@@ -16,18 +16,11 @@ from latentfoley.data.metadata import Entry, read_manifest
 from latentfoley.levels import FAINT_LUFS, loudness
 from latentfoley.loudness import LoudnessHead
 
-BATCH = 64
-
 
 def loudness_of(path: Path) -> float:
     """Return the loudness of a recording in LUFS."""
     recording = read_audio(path)
     return loudness(recording.waveform, recording.sample_rate)
-
-
-def embed(tower: TextTower, texts: list[str]) -> torch.Tensor:
-    """Return E of any number of texts."""
-    return torch.cat([tower.embed(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)])
 
 
 def fit(entries: list[Entry], data: Path, tower: TextTower) -> tuple[LoudnessHead, float]:
@@ -38,7 +31,7 @@ def fit(entries: list[Entry], data: Path, tower: TextTower) -> tuple[LoudnessHea
     place = {caption: k for k, caption in enumerate(captions)}
     rows = [(place[c], lufs, 1 / len(e.captions)) for e, lufs in heard for c in e.captions]
     chosen, lufs, shares = (torch.tensor(column) for column in zip(*rows, strict=True))
-    E = embed(tower, captions)[chosen]
+    E = tower.embed(captions)[chosen]
     head = LoudnessHead.fit(E, lufs, shares)
     error = (torch.tensor(head(E)) - lufs).square()
     return head, float((error * shares).sum() / shares.sum()) ** 0.5

@@ -19,9 +19,11 @@ from latentfoley.checkpoints.tokenizer import Tokenizer
 from latentfoley.errors import PromptWarning, quoted
 from latentfoley.notation import Embedding
 
+_AT_ONCE = 64  # texts: bounds memory
+
 
 class TextTower:
-    """Text → E. The tokenizer cuts what is longer than it knows."""
+    """Any number of texts → E. The tokenizer cuts what is longer than it knows."""
 
     def __init__(self, model: nn.Module, tokenizer: Tokenizer) -> None:
         self.model = model.eval()
@@ -37,7 +39,7 @@ class TextTower:
     @torch.no_grad()
     def embed(self, texts: list[str]) -> Embedding:
         """Return one unit vector per text; the empty text is a text like any other."""
-        return F.normalize(self._run(texts).text_embeds, dim=-1)
+        return F.normalize(self._run(texts)[0], dim=-1)
 
     def warn_of_cuts(self, texts: list[str]) -> None:
         """Warn of texts that are longer than the tower reads.
@@ -62,15 +64,18 @@ class TextTower:
         sentence encoder below it still knows the difference. The cosine of two signatures is the
         mean of the cosines of both.
         """
-        output = self._run(texts)
-        first_token = output.last_hidden_state[:, 0]
-        both = [F.normalize(vector, dim=-1) for vector in (output.text_embeds, first_token)]
+        both = [F.normalize(vectors, dim=-1) for vectors in self._run(texts)]
         return F.normalize(torch.cat(both, dim=-1), dim=-1)
 
-    def _run(self, texts: list[str]) -> Any:
-        ids, mask = self.tokenizer.encode(texts, _max_tokens(self.model))
-        device = next(self.model.parameters()).device
-        return self.model(input_ids=ids.to(device), attention_mask=mask.to(device))
+    def _run(self, texts: list[str]) -> tuple[Embedding, Float[Tensor, "B H"]]:
+        """Return what is projected to E, and the encoder's first token."""
+        device, projected, first_tokens = next(self.model.parameters()).device, [], []
+        for i in range(0, len(texts), _AT_ONCE):
+            ids, mask = self.tokenizer.encode(texts[i : i + _AT_ONCE], _max_tokens(self.model))
+            output = self.model(input_ids=ids.to(device), attention_mask=mask.to(device))
+            projected.append(output.text_embeds)
+            first_tokens.append(output.last_hidden_state[:, 0])
+        return torch.cat(projected), torch.cat(first_tokens)
 
 
 def _max_tokens(model: Any) -> int:
