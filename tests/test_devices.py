@@ -87,14 +87,14 @@ class TestPrecision:
         assert 0 < (half - full).abs().max() < 0.05 * full.abs().max()
 
     @pytest.mark.parametrize(
-        ("narrowest", "in_hardware", "dtype"),
+        ("small", "in_hardware", "dtype"),
         [(1, True, torch.bfloat16), (1, False, torch.float32), (10**4, True, torch.float32)],
     )
     def test_auto_is_the_default_and_leaves_small_networks_in_fp32(
-        self, monkeypatch, micro_model_folder, narrowest, in_hardware, dtype
+        self, monkeypatch, micro_model_folder, small, in_hardware, dtype
     ):
         monkeypatch.setattr("latentfoley.devices.has_bf16", lambda device: in_hardware)
-        monkeypatch.setattr("latentfoley.loading.NARROWEST", narrowest)
+        monkeypatch.setattr("latentfoley.config.SMALL", small)
         model = latentfoley.load(micro_model_folder, device="cpu")
         assert dtypes(model.unet) == dtypes(model.vae) == dtypes(model.vocoder) == {dtype}
 

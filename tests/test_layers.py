@@ -37,7 +37,7 @@ LAYERS = (
         "griffin_lim",
     ),
     ("fast_convolutions",),
-    ("cook_toom", "winograd"),
+    ("winograd",),
     ("blocks", "mel"),
     ("resampling", "audio"),
     ("decoding",),

@@ -168,6 +168,9 @@ class VaeConfig(Config):
         return int(self.patch_size * 2 ** (len(self.block_channels) - 1))
 
 
+SMALL = 256  # channels: below, see `UnetConfig.is_small`
+
+
 class UnetConfig(Config):
     """The denoiser ε_θ(z_n, n, E). `heads` gives the attention heads of each level;
     level 0 has no attention, so its entry is unused and kept only for the published layout."""
@@ -188,6 +191,11 @@ class UnetConfig(Config):
             if channels % heads:
                 raise ValueError(f"{channels} channels do not divide into {heads} heads")
         return self
+
+    @property
+    def is_small(self) -> bool:
+        """Whether a CPU waits for its memory more than for its products (decisions 127, 139)."""
+        return max(self.block_channels) < SMALL
 
 
 def _require_groups(block_channels: tuple[int, ...], norm_groups: int) -> None:

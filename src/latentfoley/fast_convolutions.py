@@ -2,23 +2,24 @@
 
 The other ways transform what goes in and what comes out, which costs the same for few channels as
 for many, and save products, of which there are more the wider a layer is. `loading.py` calls
-`with_fast_convolutions`; nothing else knows of it. What was measured is in docs/decisions/0126 and
-0141.
+`with_fast_convolutions`; nothing else knows of it. What was measured is in docs/decisions/0126,
+0141 and 0143.
 """
 
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import torch
 from torch import nn
 
-from latentfoley.cook_toom import CookToomConv1d
 from latentfoley.pages import give_back
-from latentfoley.winograd import WinogradConv2d
+from latentfoley.winograd import WinogradConv1d, WinogradConv2d
 
 M = TypeVar("M", bound=nn.Module)
 
-NARROWEST = 256  # channels, in and out, of a 3 x 3 convolution that gains
+NARROWEST = 128  # channels, in and out, of a 3 x 3 convolution that gains
+WIDE = 256  # channels of a network that has one: in a small one nothing gains
 FEWEST_PRODUCTS = 1400  # of a 1-D one: kernel size times channels, in and out
+FEW_BYTES = 1 << 28  # of a network that may hold four times its weights
 MOST_BYTES = 1 << 30  # of a network: beyond, its memory nearly doubles where there is most of it
 
 
@@ -28,15 +29,19 @@ def with_fast_convolutions(module: M) -> M:
     Its weights are then of another form: it computes, and is neither trained nor written. One of
     more than `MOST_BYTES` is returned as it is.
     """
-    if sum(weight.nbytes for weight in module.parameters()) > MOST_BYTES:
+    n_bytes = sum(weight.nbytes for weight in module.parameters())
+    if n_bytes > MOST_BYTES:
         return module
     children = [
         (parent, name, child)
         for parent in module.modules()
         for name, child in parent.named_children()
     ]
+    widest = max((_width(child) for _, _, child in children if _is_square(child)), default=0)
+    narrowest = NARROWEST if widest >= WIDE else widest + 1
+    widest_4 = widest if n_bytes <= FEW_BYTES else WIDE
     for parent, name, child in children:
-        if faster := _faster(child):
+        if faster := _faster(child, narrowest, widest_4):
             setattr(parent, name, faster)
             give_back(child.parameters())
     for parameter in module.parameters():
@@ -46,24 +51,39 @@ def with_fast_convolutions(module: M) -> M:
     return module
 
 
-def _faster(layer: nn.Module) -> WinogradConv2d | CookToomConv1d | None:
-    """Return what computes the same with fewer multiplications, where that is faster."""
-    if isinstance(layer, nn.Conv2d) and _gains_in_2d(layer):
-        return WinogradConv2d(layer)
+def _faster(
+    layer: nn.Module, narrowest: int, widest_4: int
+) -> WinogradConv1d | WinogradConv2d | None:
+    """Return what computes the same with fewer multiplications, where that is faster.
+
+    Args:
+        layer: of the network.
+        narrowest: channels that a 3 x 3 convolution has at least.
+        widest_4: channels up to which it holds four times its weights.
+    """
+    if _is_square(layer) and _width(layer) >= narrowest:
+        return WinogradConv2d(layer, m=4 if _width(layer) <= widest_4 else 2)
     if isinstance(layer, nn.Conv1d) and _gains_in_1d(layer):
-        return CookToomConv1d(layer)
+        return WinogradConv1d(layer)
     return None
 
 
-def _gains_in_2d(conv: nn.Conv2d) -> bool:
-    form = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups)
-    square = form == ((3, 3), (1, 1), (1, 1), (1, 1), 1)
-    return square and min(conv.in_channels, conv.out_channels) >= NARROWEST
+def _is_square(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """Return whether it is a 3 x 3 convolution that keeps the size."""
+    if not isinstance(layer, nn.Conv2d):
+        return False
+    form = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups)
+    return form == ((3, 3), (1, 1), (1, 1), (1, 1), 1)
+
+
+def _width(conv: nn.Conv1d | nn.Conv2d) -> int:
+    """Return the channels that go in or come out, whichever are fewer."""
+    return min(conv.in_channels, conv.out_channels)
 
 
 def _gains_in_1d(conv: nn.Conv1d) -> bool:
     (K,), (d,) = conv.kernel_size, conv.dilation
     keeps_length = K % 2 == 1 and conv.padding == (d * (K - 1) // 2,)
-    products = K * min(conv.in_channels, conv.out_channels)
+    products = K * _width(conv)
     plain = (conv.stride, conv.groups) == ((1,), 1)
     return plain and keeps_length and products >= FEWEST_PRODUCTS

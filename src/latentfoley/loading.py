@@ -22,7 +22,7 @@ from latentfoley.clap import TextTower
 from latentfoley.config import Dtype, ModelConfig, Prediction, ScheduleConfig, Usage, VocoderConfig
 from latentfoley.devices import DTYPES, choose_device, choose_dtype
 from latentfoley.errors import InputError, ModelError, nearest, nearest_files
-from latentfoley.fast_convolutions import NARROWEST, with_fast_convolutions
+from latentfoley.fast_convolutions import with_fast_convolutions
 from latentfoley.int8 import with_int8
 from latentfoley.pipeline import Model
 from latentfoley.provenance import Lora
@@ -82,8 +82,8 @@ def load(
         str(model), revision=revision, compat=mode, tokenizer=tokenizer, prediction=prediction
     )
     require_fit(parts)
-    if dtype == "auto" and max(parts.unet.config.block_channels) < NARROWEST:
-        precision = "fp32"  # small networks wait for memory, not for products
+    if dtype == "auto" and parts.unet.config.is_small:
+        precision = "fp32"
     number = DTYPES[precision]
     half = number if number == torch.bfloat16 else torch.float32
     # Of a spectral vocoder's phases bf16 would leave three digits.

@@ -25,7 +25,6 @@ from latentfoley.clap_audio import AudioTower
 from latentfoley.config import Dtype, MelConfig, ModelConfig, Prediction
 from latentfoley.cuda_graphs import Captured
 from latentfoley.diffusion import ConditionalDenoiser, Schedule, from_velocity, in_precision
-from latentfoley.fast_convolutions import NARROWEST
 from latentfoley.griffin_lim import griffin_lim
 from latentfoley.known import FarPrompt, KnownKinds
 from latentfoley.loudness import LoudnessHead
@@ -119,8 +118,8 @@ class ModelParts:
     def _unet(self) -> ConditionalDenoiser:
         if self.device.type == "cuda":
             return Captured(self.unet)
-        small = self.device.type == "cpu" and max(self.config.unet.block_channels) < NARROWEST
-        return RowsApart(self.unet) if small else self.unet
+        apart = self.device.type == "cpu" and self.config.unet.is_small
+        return RowsApart(self.unet) if apart else self.unet
 
     @property
     def denoiser(self) -> ConditionalDenoiser:
