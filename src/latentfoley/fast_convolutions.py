@@ -17,9 +17,8 @@ from latentfoley.winograd import WinogradConv1d, WinogradConv2d
 M = TypeVar("M", bound=nn.Module)
 
 NARROWEST = 128  # channels, in and out, of a 3 x 3 convolution that gains
-WIDE = 256  # channels of a network that has one: in a small one nothing gains
+WIDE = 256  # in a network with no such layer nothing gains; beyond, F(4 x 4) takes much memory
 FEWEST_PRODUCTS = 1400  # of a 1-D one: kernel size times channels, in and out
-FEW_BYTES = 1 << 28  # of a network that may hold four times its weights
 MOST_BYTES = 1 << 30  # of a network: beyond, its memory nearly doubles where there is most of it
 
 
@@ -29,8 +28,7 @@ def with_fast_convolutions(module: M) -> M:
     Its weights are then of another form: it computes, and is neither trained nor written. One of
     more than `MOST_BYTES` is returned as it is.
     """
-    n_bytes = sum(weight.nbytes for weight in module.parameters())
-    if n_bytes > MOST_BYTES:
+    if sum(weight.nbytes for weight in module.parameters()) > MOST_BYTES:
         return module
     children = [
         (parent, name, child)
@@ -39,9 +37,8 @@ def with_fast_convolutions(module: M) -> M:
     ]
     widest = max((_width(child) for _, _, child in children if _is_square(child)), default=0)
     narrowest = NARROWEST if widest >= WIDE else widest + 1
-    widest_4 = widest if n_bytes <= FEW_BYTES else WIDE
     for parent, name, child in children:
-        if faster := _faster(child, narrowest, widest_4):
+        if faster := _faster(child, narrowest):
             setattr(parent, name, faster)
             give_back(child.parameters())
     for parameter in module.parameters():
@@ -51,18 +48,11 @@ def with_fast_convolutions(module: M) -> M:
     return module
 
 
-def _faster(
-    layer: nn.Module, narrowest: int, widest_4: int
-) -> WinogradConv1d | WinogradConv2d | None:
-    """Return what computes the same with fewer multiplications, where that is faster.
-
-    Args:
-        layer: of the network.
-        narrowest: channels that a 3 x 3 convolution has at least.
-        widest_4: channels up to which it holds four times its weights.
-    """
+def _faster(layer: nn.Module, narrowest: int) -> WinogradConv1d | WinogradConv2d | None:
+    """Return what computes the same with fewer multiplications, where that is faster: of 3 x 3
+    convolutions, from `narrowest` channels on."""
     if _is_square(layer) and _width(layer) >= narrowest:
-        return WinogradConv2d(layer, m=4 if _width(layer) <= widest_4 else 2)
+        return WinogradConv2d(layer, m=4 if _width(layer) <= WIDE else 2)
     if isinstance(layer, nn.Conv1d) and _gains_in_1d(layer):
         return WinogradConv1d(layer)
     return None
